@@ -1,0 +1,246 @@
+"""The encoder every recipe adapts: waveform in, frames out, padding never seen."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from s3_speechbrain.encoders import loading, log_mel, waveform
+from s3_speechbrain.encoders.spec_augment import SpecAugmentConfig, spec_augment
+
+
+class Encoded(NamedTuple):
+    """What an encoder returns.
+
+    Attributes
+    ----------
+    hidden : Tensor or list of Tensor
+        Last layer's output (B, T, D), or the transformer's input and each layer's output (L + 1 of them).
+    frames : Tensor
+        Valid frames per row, int64, shape (B,).
+    """
+
+    hidden: Tensor | list[Tensor]
+    frames: Tensor
+
+
+class SpeechEncoder(nn.Module):
+    """A pretrained wav2vec2, XLS-R, HuBERT, WavLM, data2vec-audio or Whisper encoder.
+
+    Two stages: `extract` (waveform to features; usually frozen, so its output can be cached) and `contextualise`
+    (features to hidden states). A clip gives the same output alone and in a padded batch.
+
+    Parameters
+    ----------
+    source : str
+        ``"builtin"``, a hub name or a local folder (``config.json`` and weights).
+    revision : str, optional
+        Hub revision.
+    pretrained : bool
+        False builds the same network with random weights (drawn with `seed`), for baselines and tests.
+    freeze : bool
+        Train nothing in here.
+    freeze_extractor : bool
+        Do not train the convolutional extractor (wav2vec 2.0 never does in finetuning).
+    layerdrop : float
+        Probability of skipping a layer in training.
+    dropout : float, mapping or None
+        One rate, or rates for ``hidden``, ``attention``, ``activation``; None keeps the config's.
+    gradient_checkpointing : bool
+        Recompute layers in the backward pass: less memory, about a third more time.
+    spec_augment : SpecAugmentConfig, mapping or None
+        Masking of the transformer's input in training.
+    seed : int
+        For random weights only.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The bare Hugging Face module.
+    family : str
+        One of `FAMILIES`.
+    width, extractor_width : int
+        Sizes D of hidden states and E of extracted features.
+    """
+
+    sampling_rate = 16000
+    frame_stride = 320
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        revision: str | None = None,
+        pretrained: bool = True,
+        freeze: bool = False,
+        freeze_extractor: bool = True,
+        layerdrop: float = 0.0,
+        dropout: float | Mapping[str, float] | None = None,
+        gradient_checkpointing: bool = False,
+        spec_augment: SpecAugmentConfig | Mapping | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        where = loading.resolve(source)
+        config = loading.read_config(where, revision, dropout, layerdrop)
+        self.model = loading.build_model(where, config, revision=revision, pretrained=pretrained, seed=seed)
+        self.family = config.model_type
+        self.width = config.hidden_size if self.family != "whisper" else config.d_model
+        self.extractor_width = config.conv_dim[-1] if self.family != "whisper" else config.d_model
+        self.log_mel = log_mel.LogMel(config.num_mel_bins) if self.family == "whisper" else None
+        self._normalise = loading.normalises_waveform(where, revision, config)
+        if self.family != "whisper":
+            waveform.ignore_padding_(self.model)
+        if isinstance(spec_augment, Mapping):
+            spec_augment = SpecAugmentConfig(**spec_augment)
+        self.spec_augment = spec_augment
+        self._freeze(freeze, freeze_extractor)
+        if gradient_checkpointing:
+            self.model.gradient_checkpointing_enable()
+
+    def _freeze(self, everything: bool, extractor: bool) -> None:
+        own = getattr(self.model, "masked_spec_embed", None)
+        start = own.detach().clone() if own is not None else torch.zeros(self.width)
+        # A vector of our own for all families; only SpecAugment uses it, so it is trained only with SpecAugment.
+        self.mask_vector = nn.Parameter(start, requires_grad=self.spec_augment is not None and not everything)
+        if own is not None:
+            own.requires_grad_(False)
+        if everything:
+            self.model.requires_grad_(False)
+        self.extractor_frozen = everything or extractor
+        if self.extractor_frozen:
+            for module in self.extractor:
+                module.requires_grad_(False)
+                module._requires_grad = False  # else Hugging Face asks for a gradient of the waveform
+
+    @property
+    def extractor(self) -> list[nn.Module]:
+        """The convolutions between waveform (or log-mel) and transformer."""
+        if self.family == "whisper":
+            return [self.model.conv1, self.model.conv2]
+        return [self.model.feature_extractor]
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The transformer layers."""
+        return self.model.layers if self.family == "whisper" else self.model.encoder.layers
+
+    def train(self, mode: bool = True) -> "SpeechEncoder":
+        """Switch training mode; an encoder with nothing to train stays in evaluation mode (no dropout)."""
+        trained = any(parameter.requires_grad for parameter in self.parameters())
+        super().train(mode and trained)
+        if self.extractor_frozen:
+            for module in self.extractor:
+                module.eval()
+        return self
+
+    def frame_count(self, samples: Tensor | int) -> Tensor:
+        """Count the frames that a number of samples gives."""
+        samples = torch.as_tensor(samples)
+        if self.family == "whisper":
+            return log_mel.frame_count(samples)
+        return waveform.frame_count(self.model, samples)
+
+    def extract(self, wavs: Tensor, wav_lens: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn waveforms into features.
+
+        Parameters
+        ----------
+        wavs : Tensor
+            Waveforms at 16 kHz, shape (B, N).
+        wav_lens : Tensor
+            Lengths relative to N, shape (B,), as SpeechBrain's batches give them.
+
+        Returns
+        -------
+        features : Tensor
+            Shape (B, T, E).
+        frames : Tensor
+            Valid frames, int64, shape (B,).
+        """
+        samples = torch.round(wav_lens.to(wavs.device).double() * wavs.shape[1]).long()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.extractor_frozen):
+            if self.family == "whisper":
+                features = log_mel.extract(self.model, self.log_mel, wavs, samples)
+            else:
+                features = waveform.extract(self.model, wavs, samples, self._normalise)
+        frames = self.frame_count(samples).clamp(max=features.shape[1])
+        return features, frames
+
+    def contextualise(self, features: Tensor, frames: Tensor, all_layers: bool = False) -> Tensor | list[Tensor]:
+        """Turn features into hidden states; in training, SpecAugment and dropout apply.
+
+        Parameters
+        ----------
+        features : Tensor
+            Shape (B, T, E).
+        frames : Tensor
+            Valid frames, shape (B,).
+        all_layers : bool
+            Return the transformer's input and every layer's output, L + 1 tensors; the last one is the encoder's
+            output (after a final layer norm where the family has one).
+
+        Returns
+        -------
+        Tensor or list of Tensor
+            Shape (B, T, D) each. Values beyond a row's valid frames mean nothing.
+        """
+        family = log_mel if self.family == "whisper" else waveform
+        hidden = family.project(self.model, features)
+        if self.training and self.spec_augment is not None:
+            hidden = spec_augment(hidden, frames, self.mask_vector, self.spec_augment)
+        if not all_layers:
+            return family.transform(self.model, hidden, frames)
+        with _LayerTap(self.layers) as tap:
+            last = family.transform(self.model, hidden, frames)
+        return [*tap.outputs()[:-1], last]
+
+    def forward(self, wavs: Tensor, wav_lens: Tensor, all_layers: bool = False) -> Encoded:
+        """Extract and contextualise; see those methods for shapes."""
+        features, frames = self.extract(wavs, wav_lens)
+        return Encoded(self.contextualise(features, frames, all_layers), frames)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the bare encoder (weights, config, waveform normalisation) as a folder that `source` accepts."""
+        from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
+
+        self.model.save_pretrained(folder)
+        if self.family == "whisper":
+            WhisperFeatureExtractor(feature_size=self.model.config.num_mel_bins).save_pretrained(folder)
+        else:
+            Wav2Vec2FeatureExtractor(do_normalize=self._normalise).save_pretrained(folder)
+
+
+class _LayerTap:
+    """Record the input of the first layer and each layer's output; a layer dropped in training repeats the last."""
+
+    def __init__(self, layers: nn.ModuleList) -> None:
+        self.layers = layers
+        self.seen: dict[int, Tensor] = {}
+        self.first: Tensor | None = None
+
+    def __enter__(self) -> "_LayerTap":
+        self.hooks = [layer.register_forward_hook(self._recorder(i)) for i, layer in enumerate(self.layers)]
+        return self
+
+    def _recorder(self, index: int):
+        def record(_module: nn.Module, inputs: tuple, output: Tensor | tuple) -> None:
+            if self.first is None:
+                self.first = inputs[0]
+            self.seen[index] = output[0] if isinstance(output, tuple) else output
+
+        return record
+
+    def __exit__(self, *_error: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def outputs(self) -> list[Tensor]:
+        """Return the L + 1 recorded tensors."""
+        states = [self.first]
+        for index in range(len(self.layers)):
+            states.append(self.seen.get(index, states[-1]))
+        return states

@@ -1,0 +1,140 @@
+"""Find an encoder (hub name, local folder, built-in) and build its Hugging Face module."""
+
+import json
+import logging
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig, WhisperModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from s3_speechbrain.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+BUILTIN = "builtin"
+FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "whisper")
+DROPOUTS = {
+    "hidden": ("hidden_dropout", "feat_proj_dropout", "dropout"),
+    "attention": ("attention_dropout",),
+    "activation": ("activation_dropout",),
+}
+
+
+def resolve(source: str) -> str:
+    """Turn a source into what Hugging Face loads: the built-in backbone's folder, a local folder or a hub name.
+
+    Raises
+    ------
+    UserError
+        If a folder lacks ``config.json``, or the name is neither a folder nor a possible hub name.
+    """
+    if source == BUILTIN:
+        return str(files("s3_speechbrain.encoders") / "builtin")
+    folder = Path(source)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{folder} holds no config.json; give a folder saved by save_pretrained() or a hub name")
+        return str(folder)
+    if folder.is_absolute() or source.startswith(".") or source.count("/") > 1:
+        raise UserError(f"no encoder folder {source}; give an existing folder, a hub name (owner/name) or '{BUILTIN}'")
+    return source
+
+
+def read_config(
+    source: str, revision: str | None, dropout: float | Mapping[str, float] | None, layerdrop: float
+) -> PretrainedConfig:
+    """Read an encoder's config and set its dropouts and layerdrop.
+
+    Parameters
+    ----------
+    source : str
+        As returned by `resolve`.
+    revision : str or None
+        Hub revision (tag, branch or commit).
+    dropout : float, mapping or None
+        One rate for all, or rates for ``hidden``, ``attention`` and ``activation``; None keeps the config's own.
+    layerdrop : float
+        Probability of skipping a transformer layer in training.
+
+    Raises
+    ------
+    UserError
+        If the config cannot be had or its family is not one of `FAMILIES`.
+    """
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"no encoder config for {source!r}: {reason} (offline? give a local folder)") from error
+    if config.model_type not in FAMILIES:
+        raise UserError(f"{source!r} is a {config.model_type!r} model; supported families: {', '.join(FAMILIES)}")
+    rates = dropout if isinstance(dropout, Mapping) else dict.fromkeys(DROPOUTS, dropout)
+    unknown = sorted(set(rates) - set(DROPOUTS))
+    if unknown:
+        raise UserError(f"unknown dropout {unknown[0]!r}; choose from {', '.join(DROPOUTS)}")
+    for kind, rate in rates.items():
+        for name in DROPOUTS[kind]:
+            if rate is not None and hasattr(config, name):
+                setattr(config, name, rate)
+    setattr(config, "encoder_layerdrop" if config.model_type == "whisper" else "layerdrop", layerdrop)
+    return config
+
+
+def build_model(
+    source: str, config: PretrainedConfig, *, revision: str | None, pretrained: bool, seed: int
+) -> nn.Module:
+    """Build the bare Hugging Face encoder in float32, with pretrained or (by seed) random weights.
+
+    Raises
+    ------
+    UserError
+        If pretrained weights cannot be had, do not fit the config, or hold NaN.
+    """
+    if not pretrained:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return WhisperEncoder(config) if config.model_type == "whisper" else AutoModel.from_config(config)
+    options = {"config": config, "revision": revision, "dtype": torch.float32, "output_loading_info": True}
+    try:
+        if config.model_type != "whisper":
+            model, info = AutoModel.from_pretrained(source, **options)
+        elif config.architectures == ["WhisperEncoder"]:
+            model, info = WhisperEncoder.from_pretrained(source, **options)
+        else:
+            whole, info = WhisperModel.from_pretrained(source, **options)
+            model = whole.get_encoder()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"no encoder weights for {source!r}: {reason} (offline? give a local folder)") from error
+    # masked_spec_embed is legitimately absent from many released checkpoints.
+    missing = sorted(name for name in info["missing_keys"] if "masked_spec_embed" not in name)
+    if missing:
+        raise UserError(f"{source!r}: {len(missing)} weights are missing, first {missing[0]}; the folder is incomplete")
+    broken = next((name for name, value in model.named_parameters() if not value.isfinite().all()), None)
+    if broken:
+        raise UserError(f"{source!r}: the weight {broken} holds NaN or infinity; get the model again")
+    return model
+
+
+def normalises_waveform(source: str, revision: str | None, config: PretrainedConfig) -> bool:
+    """Tell whether pretraining saw waveforms of zero mean and unit variance (``do_normalize``)."""
+    if config.model_type == "whisper":
+        return False
+    path = Path(source) / "preprocessor_config.json"
+    if not Path(source).is_dir():
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError
+
+        try:
+            path = Path(hf_hub_download(source, "preprocessor_config.json", revision=revision))
+        except (OSError, HfHubHTTPError):
+            path = Path("absent")
+    if path.is_file():
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True))
+    guess = config.feat_extract_norm == "layer"
+    logger.warning("%s has no preprocessor_config.json; assuming do_normalize=%s", source, guess)
+    return guess

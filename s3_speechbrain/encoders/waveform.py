@@ -1,0 +1,112 @@
+"""The wav2vec2 shape (wav2vec2, XLS-R, HuBERT, WavLM, data2vec-audio): convolutions on the waveform, then layers.
+
+Everything here sees the valid samples and frames only, so that a clip gives the same output alone and in a
+padded batch. Hugging Face's own code lets padding in at three places: the waveform's normalisation, the group
+norm of "base" extractors, and data2vec's stacked positional convolutions.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+EPSILON = 1e-7  # the value Hugging Face's feature extractor adds to the variance
+
+
+def valid(lengths: Tensor, size: int) -> Tensor:
+    """Return a boolean mask of shape (B, size), true on the first ``lengths[b]`` places of row b."""
+    return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
+
+
+def normalise_waveform(wavs: Tensor, samples: Tensor) -> Tensor:
+    """Give each waveform zero mean and unit variance over its valid samples; padding becomes zero.
+
+    Parameters
+    ----------
+    wavs : Tensor
+        Shape (B, N).
+    samples : Tensor
+        Valid samples per row, shape (B,).
+    """
+    mask = valid(samples, wavs.shape[1])
+    count = samples.clamp(min=1)[:, None]
+    mean = (wavs * mask).sum(1, keepdim=True) / count
+    centred = (wavs - mean) * mask
+    variance = centred.square().sum(1, keepdim=True) / count
+    return centred / torch.sqrt(variance + EPSILON)
+
+
+class ValidGroupNorm(nn.GroupNorm):
+    """Group norm with one channel per group whose statistics run over valid frames only.
+
+    Set `frames` (B,) before a forward; without it, all frames count (plain group norm).
+    """
+
+    frames: Tensor | None = None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Normalise (B, C, T) over the valid frames of each channel."""
+        if self.frames is None:
+            return super().forward(hidden)
+        mask = valid(self.frames, hidden.shape[-1])[:, None].to(hidden.dtype)
+        count = self.frames.clamp(min=1)[:, None, None]
+        mean = (hidden * mask).sum(-1, keepdim=True) / count
+        centred = hidden - mean
+        variance = (centred.square() * mask).sum(-1, keepdim=True) / count
+        normal = centred * torch.rsqrt(variance + self.eps)
+        return normal * self.weight[:, None] + self.bias[:, None]
+
+
+def ignore_padding_(model: nn.Module) -> None:
+    """Swap the extractor's group norm (if it has one) for `ValidGroupNorm`, in place, keeping its weights."""
+    first = model.feature_extractor.conv_layers[0]
+    old = getattr(first, "layer_norm", None)
+    if isinstance(old, nn.GroupNorm):
+        new = ValidGroupNorm(old.num_groups, old.num_channels, eps=old.eps)
+        new.load_state_dict(old.state_dict())
+        first.layer_norm = new
+
+
+def frame_count(model: nn.Module, samples: Tensor, layers: int | None = None) -> Tensor:
+    """Count the frames that ``samples`` give after the first ``layers`` convolutions (all by default)."""
+    for convolution in list(model.feature_extractor.conv_layers)[:layers]:
+        kernel, stride = convolution.conv.kernel_size[0], convolution.conv.stride[0]
+        samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
+    return samples.clamp(min=0)
+
+
+def extract(model: nn.Module, wavs: Tensor, samples: Tensor, normalise: bool) -> Tensor:
+    """Run the convolutional extractor: (B, N) samples to (B, T, E) features."""
+    if normalise:
+        wavs = normalise_waveform(wavs, samples)
+    norm = getattr(model.feature_extractor.conv_layers[0], "layer_norm", None)
+    if isinstance(norm, ValidGroupNorm):
+        norm.frames = frame_count(model, samples, layers=1)
+    return model.feature_extractor(wavs).transpose(1, 2)
+
+
+def project(model: nn.Module, features: Tensor) -> Tensor:
+    """Normalise and project features to the transformer's width: (B, T, E) to (B, T, D)."""
+    projected = model.feature_projection(features)
+    return projected[0] if isinstance(projected, tuple) else projected
+
+
+@contextmanager
+def _silent_padding(model: nn.Module, mask: Tensor) -> Iterator[None]:
+    """Zero the padding after each of data2vec's stacked positional convolutions while the block runs."""
+    stack = getattr(model.encoder.pos_conv_embed, "layers", [])
+    hooks = [layer.register_forward_hook(lambda _m, _i, out: out * mask[:, None].to(out.dtype)) for layer in stack]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def transform(model: nn.Module, hidden: Tensor, frames: Tensor) -> Tensor:
+    """Run positional convolution and transformer layers over the valid frames: (B, T, D) to (B, T, D)."""
+    mask = valid(frames, hidden.shape[1])
+    # The encoder writes zeros into its input; a clone keeps the caller's tensor (and autograd) whole.
+    with _silent_padding(model, mask):
+        return model.encoder(hidden.clone(), attention_mask=mask).last_hidden_state
