@@ -1,0 +1,38 @@
+"""Masks over frozen weights: which connections of a pretrained encoder a language keeps (S3-Router).
+
+Start with `mask_`: ``mask_(encoder, MaskConfig(sparsity=0.08))``. The rooms, in reading order:
+
+=====================  ======================================================================
+`config`               what to mask, how much and where the ranking happens
+`selection`            scores -> mask: the exact top-k
+`initialisation`       weights -> first scores
+`straight_through`     mask and weights -> output, and the gradient of the scores
+`parametrisation`      the scores, the mask and their place on a layer
+`groups`               which masks are ranked together, and when they are renewed
+`api`, `report`        verbs on a whole encoder
+=====================  ======================================================================
+"""
+
+from s3_speechbrain.masking.api import (
+    bake_,
+    keep_masks,
+    load_keep_masks_,
+    mask_,
+    masks_of,
+    renew_masks_,
+)
+from s3_speechbrain.masking.config import MaskConfig
+from s3_speechbrain.masking.parametrisation import MaskedWeight
+from s3_speechbrain.masking.report import sparsity_report
+
+__all__ = [
+    "MaskConfig",
+    "MaskedWeight",
+    "bake_",
+    "keep_masks",
+    "load_keep_masks_",
+    "mask_",
+    "masks_of",
+    "renew_masks_",
+    "sparsity_report",
+]

@@ -1,0 +1,205 @@
+"""Verbs on a whole encoder: mask it, read, set and renew its masks, bake them in."""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.layers import layer_index, select_layers
+from s3_speechbrain.masking.config import MaskConfig
+from s3_speechbrain.masking.groups import MaskGroup, renew_groups
+from s3_speechbrain.masking.initialisation import initial_scores
+from s3_speechbrain.masking.parametrisation import MaskedWeight, attach_, detach_
+from s3_speechbrain.masking.selection import count_zeros
+
+
+def mask_(
+    encoder: nn.Module, config: MaskConfig, layer_filter: Callable[[str], bool] | None = None
+) -> dict[str, MaskedWeight]:
+    """Put learnable masks on an encoder and freeze the masked weights.
+
+    Other parameters (biases, norms, unmasked layers) keep their `requires_grad`; S3-Router freezes them all.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        A Hugging Face speech encoder or a module that contains one; changed in place.
+    config : MaskConfig
+        What to mask and how.
+    layer_filter : callable, optional
+        Gets a dotted layer name, tells whether to mask it; default all layers of the config's groups.
+
+    Returns
+    -------
+    dict of str to MaskedWeight
+        The new masks by dotted layer name, as from `masks_of`.
+
+    Raises
+    ------
+    UserError
+        If nothing is left to mask, the encoder is masked already, or `layer_sparsity` has not one number per
+        layer.
+
+    Examples
+    --------
+    >>> mask_(encoder, MaskConfig(sparsity=0.08))  # doctest: +SKIP
+    """
+    layers = select_layers(encoder, config.groups)
+    _check_layer_sparsity(config, layers)
+    layers = {name: layer for name, layer in layers.items() if layer_filter is None or layer_filter(name)}
+    if not layers:
+        raise UserError(
+            "layer_filter leaves no layer to mask: let it accept at least one name of the groups."
+        )
+    if masks_of(encoder):
+        raise UserError("The encoder is masked already: call bake_ first, or start from a new encoder.")
+    rankings: dict[str, list[str]] = {}
+    for name in layers:
+        rankings.setdefault(config.ranking_of(name), []).append(name)
+    peers: list[MaskGroup] = []
+    for names in rankings.values():
+        _mask_ranking_({name: layers[name] for name in names}, config, peers)
+    renew_groups(peers)
+    return masks_of(encoder)
+
+
+def _check_layer_sparsity(config: MaskConfig, layers: Mapping[str, nn.Module]) -> None:
+    if config.layer_sparsity is None:
+        return
+    depth = 1 + max((layer_index(name) or 0 for name in layers), default=0)
+    if len(config.layer_sparsity) != depth:
+        given = len(config.layer_sparsity)
+        raise UserError(
+            f"layer_sparsity has {given} numbers, the encoder {depth} layers: give one per layer."
+        )
+
+
+def _mask_ranking_(layers: Mapping[str, nn.Module], config: MaskConfig, peers: list[MaskGroup]) -> None:
+    weights = [layer.weight for layer in layers.values()]
+    entries = [_score_entries(weight, config.structure) for weight in weights]
+    sparsities = [config.sparsity_of(name) for name in layers]
+    group = MaskGroup(count_zeros(zip(sparsities, entries, strict=True)), peers)
+    seeds = [zlib.crc32(f"{config.seed}/{name}".encode()) for name in layers]
+    scores = initial_scores(
+        config.init, weights, seeds, group.zeros, config.structure, config.magnitude_scale
+    )
+    for layer, score in zip(layers.values(), scores, strict=True):
+        keep = torch.ones(score.shape, dtype=torch.bool, device=score.device)
+        masked = MaskedWeight(keep, score, sigmoid=config.ste == "sigmoid")
+        masked.group = group
+        group.members.append(masked)
+        attach_(layer, masked, config.train_weights)
+
+
+def _score_entries(weight: Tensor, structure: str) -> int:
+    return {"element": weight.numel(), "row": weight.shape[0], "column": weight.shape[1]}[structure]
+
+
+def _masked_layers(encoder: nn.Module) -> Iterator[tuple[str, nn.Module, MaskedWeight]]:
+    for name, layer in encoder.named_modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            masked = layer.parametrizations.weight[0]
+            if isinstance(masked, MaskedWeight):
+                yield name, layer, masked
+
+
+def masks_of(encoder: nn.Module) -> dict[str, MaskedWeight]:
+    """Find the masks of an encoder.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Masked or not.
+
+    Returns
+    -------
+    dict of str to MaskedWeight
+        By dotted layer name, in network order; empty without masks.
+    """
+    return {name: masked for name, _, masked in _masked_layers(encoder)}
+
+
+def renew_masks_(encoder: nn.Module) -> None:
+    """Make all learned masks from their scores now, all matrices in parallel.
+
+    A forward pass does this by itself after every change that PyTorch can see. Call it to time it, or after
+    writing to a score through ``.data``, which PyTorch does not see.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Changed in place; fixed masks stay.
+    """
+    groups = {id(masked.group): masked.group for masked in masks_of(encoder).values() if masked.group}
+    renew_groups(list(groups.values()))
+
+
+def keep_masks(encoder: nn.Module) -> dict[str, Tensor]:
+    """Read the masks of an encoder.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Masked by `mask_` or `load_keep_masks_`.
+
+    Returns
+    -------
+    dict of str to bool Tensor
+        By dotted layer name; copies, of the weight's shape ((out, 1) or (1, in) for structured masks).
+    """
+    renew_masks_(encoder)
+    return {name: masked.keep.clone() for name, masked in masks_of(encoder).items()}
+
+
+def load_keep_masks_(encoder: nn.Module, masks: Mapping[str, Tensor]) -> None:
+    """Put fixed masks on an encoder in place of any it has; if one does not fit, nothing is changed.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        With its full weights, masked or not; changed in place.
+    masks : mapping of str to bool Tensor
+        By dotted layer name, as from `keep_masks`.
+
+    Raises
+    ------
+    UserError
+        If a layer does not exist, or a mask is not of type bool or does not fit its weight.
+    """
+    modules = dict(encoder.named_modules())
+    for name, keep in masks.items():
+        layer = modules.get(name)
+        if not isinstance(layer, nn.Linear | nn.Conv1d):
+            raise UserError(f"Mask {name!r} has no layer in this encoder: use the backbone it was made for.")
+        shape = _original(layer).shape
+        fits = keep.dim() == len(shape) and all(k in (1, n) for k, n in zip(keep.shape, shape, strict=True))
+        if keep.dtype != torch.bool or not fits:
+            raise UserError(
+                f"Mask {name!r} is {keep.dtype} {tuple(keep.shape)}: expected torch.bool {tuple(shape)}, "
+                "use the backbone it was made for."
+            )
+    for _, layer, _ in list(_masked_layers(encoder)):
+        detach_(layer, leave_masked=False)
+    for name, keep in masks.items():
+        layer = modules[name]
+        attach_(layer, MaskedWeight(keep.detach().clone().to(layer.weight.device)))
+
+
+def _original(layer: nn.Module) -> Tensor:
+    masked = parametrize.is_parametrized(layer, "weight")
+    return layer.parametrizations.weight.original if masked else layer.weight
+
+
+def bake_(encoder: nn.Module) -> None:
+    """Multiply the masks into the weights and remove them: an ordinary encoder with zeros in it remains.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Changed in place; its outputs stay bit-identical. Its weights keep their `requires_grad`.
+    """
+    for _, layer, _ in list(_masked_layers(encoder)):
+        detach_(layer, leave_masked=True)

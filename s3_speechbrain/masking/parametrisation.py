@@ -1,0 +1,140 @@
+"""The scores and the mask of one layer, and their place on it."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.masking.groups import MaskGroup
+from s3_speechbrain.masking.straight_through import masked_linear, masked_weight
+
+
+class MaskedWeight(nn.Module):
+    """A `torch.nn.utils.parametrize` parametrisation that multiplies a weight by a binary mask.
+
+    Parameters
+    ----------
+    keep : bool Tensor
+        The mask, True where a weight is kept; of the weight's shape or broadcastable to it.
+    score : Tensor, optional
+        Trainable scores of the same shape as `keep`. Without them the mask is fixed.
+    sigmoid : bool
+        Straight-through estimator with a sigmoid.
+
+    Attributes
+    ----------
+    group : MaskGroup or None
+        The ranking this mask takes part in; None for a fixed mask.
+    threshold : float or None
+        Separates kept from removed scores where one number can.
+    """
+
+    keep: Tensor
+
+    def __init__(self, keep: Tensor, score: Tensor | None = None, sigmoid: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("keep", keep.contiguous())
+        self.register_parameter("score", None if score is None else nn.Parameter(score.contiguous()))
+        self.sigmoid = sigmoid
+        self.group: MaskGroup | None = None
+        self.threshold: float | None = None
+
+    def refresh(self) -> None:
+        """Renew the mask if its scores have changed."""
+        if self.group is not None:
+            self.group.refresh()
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Mask a weight; the gradient of the scores is straight-through.
+
+        Parameters
+        ----------
+        weight : Tensor
+            Shape (out, in) or (out, in, kernel).
+
+        Returns
+        -------
+        Tensor
+            The masked weight.
+        """
+        self.refresh()
+        return masked_weight(weight, self.score, self.keep, self.threshold, self.sigmoid)
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Apply the masked weight to an input: ``F.linear(x, self(weight), bias)`` in less memory.
+
+        Parameters
+        ----------
+        x : Tensor
+            Shape (..., in).
+        weight : Tensor
+            Shape (out, in).
+        bias : Tensor or None
+            Shape (out,).
+
+        Returns
+        -------
+        Tensor
+            Shape (..., out).
+        """
+        self.refresh()
+        return masked_linear(x, weight, bias, self.score, self.keep, self.threshold, self.sigmoid)
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        self.refresh()  # a checkpoint written right after an optimiser step holds the mask of its scores
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer while its weight is masked; `parametrize` supplies the weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer: (..., in) to (..., out)."""
+        weight = self.parametrizations.weight
+        return weight[0].linear(x, weight.original, self.bias)
+
+
+def attach_(layer: nn.Module, masked: MaskedWeight, train_weight: bool = False) -> None:
+    """Put a mask on a layer's weight and freeze the weight.
+
+    Parameters
+    ----------
+    layer : nn.Linear or nn.Conv1d
+        Changed in place.
+    masked : MaskedWeight
+        The mask.
+    train_weight : bool
+        Let the weight train instead.
+
+    Raises
+    ------
+    UserError
+        If the weight is parametrised already.
+    """
+    if parametrize.is_parametrized(layer, "weight"):
+        raise UserError(
+            "A layer is masked (or parametrised) already: call bake_ first, or start from a new encoder."
+        )
+    layer.weight.requires_grad_(train_weight)
+    if type(layer) is nn.Linear:  # a subclass may do more than a product: it gets the masked weight as it is
+        layer.__class__ = MaskedLinear
+    parametrize.register_parametrization(layer, "weight", masked, unsafe=True)
+
+
+def detach_(layer: nn.Module, leave_masked: bool) -> None:
+    """Take the mask off a layer.
+
+    Parameters
+    ----------
+    layer : nn.Module
+        A layer given to `attach_`; changed in place, it has its former class again.
+    leave_masked : bool
+        Leave the masked weight (True) or the one the layer had before (False).
+    """
+    weight = layer.parametrizations.weight.original
+    if leave_masked:
+        with torch.no_grad():
+            weight.copy_(layer.weight)
+    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+    if type(layer) is MaskedLinear:
+        layer.__class__ = nn.Linear
