@@ -170,7 +170,9 @@ class SpeechEncoder(nn.Module):
         frames = self.frame_count(samples).clamp(max=features.shape[1])
         return features, frames
 
-    def contextualise(self, features: Tensor, frames: Tensor, all_layers: bool = False) -> Tensor | list[Tensor]:
+    def contextualise(
+        self, features: Tensor, frames: Tensor, all_layers: bool = False, time_mask: Tensor | None = None
+    ) -> Tensor | list[Tensor]:
         """Turn features into hidden states; in training, SpecAugment and dropout apply.
 
         Parameters
@@ -182,6 +184,8 @@ class SpeechEncoder(nn.Module):
         all_layers : bool
             Return the transformer's input and every layer's output, L + 1 tensors; the last one is the encoder's
             output (after a final layer norm where the family has one).
+        time_mask : Tensor, optional
+            Frames to replace by the mask vector, boolean (B, T); for masked prediction, in place of SpecAugment.
 
         Returns
         -------
@@ -190,7 +194,9 @@ class SpeechEncoder(nn.Module):
         """
         family = log_mel if self.family == "whisper" else waveform
         hidden = family.project(self.model, features)
-        if self.training and self.spec_augment is not None:
+        if time_mask is not None:
+            hidden = torch.where(time_mask[:, :, None], self.mask_vector.to(hidden.dtype), hidden)
+        elif self.training and self.spec_augment is not None:
             hidden = spec_augment(hidden, frames, self.mask_vector, self.spec_augment)
         if not all_layers:
             return family.transform(self.model, hidden, frames)

@@ -37,10 +37,14 @@ def resolve(source: str) -> str:
     folder = Path(source)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise UserError(f"{folder} holds no config.json; give a folder saved by save_pretrained() or a hub name")
+            raise UserError(
+                f"{folder} holds no config.json; give a folder saved by save_pretrained() or a hub name"
+            )
         return str(folder)
     if folder.is_absolute() or source.startswith(".") or source.count("/") > 1:
-        raise UserError(f"no encoder folder {source}; give an existing folder, a hub name (owner/name) or '{BUILTIN}'")
+        raise UserError(
+            f"no encoder folder {source}; give an existing folder, a hub name (owner/name) or '{BUILTIN}'"
+        )
     return source
 
 
@@ -69,9 +73,13 @@ def read_config(
         config = AutoConfig.from_pretrained(source, revision=revision)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"no encoder config for {source!r}: {reason} (offline? give a local folder)") from error
+        raise UserError(
+            f"no encoder config for {source!r}: {reason} (offline? give a local folder)"
+        ) from error
     if config.model_type not in FAMILIES:
-        raise UserError(f"{source!r} is a {config.model_type!r} model; supported families: {', '.join(FAMILIES)}")
+        raise UserError(
+            f"{source!r} is a {config.model_type!r} model; supported families: {', '.join(FAMILIES)}"
+        )
     rates = dropout if isinstance(dropout, Mapping) else dict.fromkeys(DROPOUTS, dropout)
     unknown = sorted(set(rates) - set(DROPOUTS))
     if unknown:
@@ -109,11 +117,15 @@ def build_model(
             model = whole.get_encoder()
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"no encoder weights for {source!r}: {reason} (offline? give a local folder)") from error
+        raise UserError(
+            f"no encoder weights for {source!r}: {reason} (offline? give a local folder)"
+        ) from error
     # masked_spec_embed is legitimately absent from many released checkpoints.
     missing = sorted(name for name in info["missing_keys"] if "masked_spec_embed" not in name)
     if missing:
-        raise UserError(f"{source!r}: {len(missing)} weights are missing, first {missing[0]}; the folder is incomplete")
+        raise UserError(
+            f"{source!r}: {len(missing)} weights are missing, first {missing[0]}; the folder is incomplete"
+        )
     broken = next((name for name, value in model.named_parameters() if not value.isfinite().all()), None)
     if broken:
         raise UserError(f"{source!r}: the weight {broken} holds NaN or infinity; get the model again")

@@ -36,7 +36,9 @@ class LogMel(nn.Module):
     def forward(self, wavs: Tensor, samples: Tensor) -> Tensor:
         """Return (B, bins, M) for (B, N) waveforms, zero beyond each clip."""
         with torch.autocast(wavs.device.type, enabled=False):
-            clips = [self.one(wav[:count].float()).T for wav, count in zip(wavs, samples.tolist(), strict=True)]
+            clips = [
+                self.one(wav[:count].float()).T for wav, count in zip(wavs, samples.tolist(), strict=True)
+            ]
         return nn.utils.rnn.pad_sequence(clips, batch_first=True).transpose(1, 2)
 
 
@@ -64,8 +66,12 @@ def project(model: nn.Module, features: Tensor) -> Tensor:
     """
     length, most = features.shape[1], model.config.max_source_positions
     if length > most:
-        raise UserError(f"a clip of {length / 50:.1f} s is longer than this Whisper encoder's {most / 50:.0f} s; cut it")
-    return nn.functional.dropout(features + model.embed_positions.weight[:length], model.dropout, model.training)
+        raise UserError(
+            f"a clip of {length / 50:.1f} s is longer than this Whisper encoder's {most / 50:.0f} s; cut it"
+        )
+    return nn.functional.dropout(
+        features + model.embed_positions.weight[:length], model.dropout, model.training
+    )
 
 
 def transform(model: nn.Module, hidden: Tensor, frames: Tensor) -> Tensor:

@@ -89,5 +89,7 @@ def spec_augment(hidden: Tensor, frames: Tensor, mask_vector: Tensor, config: Sp
     in_time = draw_spans(frames, length, config.time_prob, config.time_length).to(hidden.device)
     hidden = torch.where(in_time[:, :, None], mask_vector.to(hidden.dtype), hidden)
     widths = torch.full((batch,), width)
-    in_channel = draw_spans(widths, width, config.channel_prob, min(config.channel_length, width)).to(hidden.device)
+    in_channel = draw_spans(widths, width, config.channel_prob, min(config.channel_length, width)).to(
+        hidden.device
+    )
     return hidden.masked_fill(in_channel[:, None, :], 0.0)

@@ -96,7 +96,9 @@ def project(model: nn.Module, features: Tensor) -> Tensor:
 def _silent_padding(model: nn.Module, mask: Tensor) -> Iterator[None]:
     """Zero the padding after each of data2vec's stacked positional convolutions while the block runs."""
     stack = getattr(model.encoder.pos_conv_embed, "layers", [])
-    hooks = [layer.register_forward_hook(lambda _m, _i, out: out * mask[:, None].to(out.dtype)) for layer in stack]
+    hooks = [
+        layer.register_forward_hook(lambda _m, _i, out: out * mask[:, None].to(out.dtype)) for layer in stack
+    ]
     try:
         yield
     finally:
