@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -43,6 +44,8 @@ def fetch(languages: Sequence[str], folder: Path, method: str | None = None, pro
     missing = [language for language in languages if not is_fetched(folder, language)]
     if not missing:
         return
+    if progress:
+        print(f"fetching the prompts ({' '.join(missing)}) into {folder}", file=sys.stderr)
     failures = []
     if method in (None, "debian"):
         failures.append(fetch_debian(missing, folder))
