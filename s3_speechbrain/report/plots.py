@@ -1,0 +1,201 @@
+"""Plots of one run, and error against sparsity over several, drawn without a display."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from s3_speechbrain.report.runs import Stat
+
+# the Okabe-Ito colours, told apart with any colour vision
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DIGEST = "s3-data"  # name of the image's text field that says which numbers it was drawn from
+LAYER = re.compile(r"layers\.(\d+)\.")
+
+
+def digest(data: Any) -> str:
+    """Return the fingerprint of the numbers behind a figure.
+
+    Pixels depend on the version of matplotlib and its fonts; the numbers do not. So a figure counts as up to
+    date when the fingerprint stored in it matches.
+    """
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def stored_digest(path: str | Path) -> str | None:
+    """Read the fingerprint out of a figure; None if there is no such figure or no fingerprint in it."""
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "text", {}).get(DIGEST)
+    except OSError:
+        return None
+
+
+def _save(figure: Figure, path: Path, data: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".png")
+    os.close(handle)
+    try:
+        # no software version and no date: drawing again on the same machine gives the same bytes
+        figure.savefig(temporary, dpi=110, metadata={"Software": None, DIGEST: digest(data)})
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    return path
+
+
+def _figure(panels: int = 1) -> tuple[Figure, list]:
+    figure = Figure(figsize=(5.2 * panels, 3.6), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, list(axes)
+
+
+def _draw_series(axis: Any, history: Sequence[Mapping], names: Mapping[str, str], steps: str) -> None:
+    for colour, (name, label) in zip(COLOURS, names.items(), strict=False):
+        points = [(row[steps], row[name]) for row in history if row.get(name) is not None]
+        if points:
+            axis.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                label=label,
+                marker="." if len(points) < 40 else None,
+            )
+    axis.set_xlabel("updates" if steps == "updates" else "epoch")
+    if axis.lines:
+        axis.legend(frameon=False)
+
+
+def plot_curves(folder: str | Path, history: Sequence[Mapping[str, Any]]) -> Path | None:
+    """Draw losses and error rates over training as ``curves.png``.
+
+    Parameters
+    ----------
+    folder : path
+        Where to write.
+    history : sequence of mappings
+        Rows with ``epoch`` and any of ``updates``, ``train_loss``, ``valid_loss``, ``valid_CER``,
+        ``valid_WER``, ``valid_PER`` (percent). Missing or None cells leave a gap.
+
+    Returns
+    -------
+    Path or None
+        The figure; None where there is no history to draw.
+    """
+    if not history:
+        return None
+    steps = "updates" if all(row.get("updates") is not None for row in history) else "epoch"
+    figure, (losses, errors) = _figure(2)
+    _draw_series(losses, history, {"train_loss": "training", "valid_loss": "dev"}, steps)
+    losses.set_ylabel("loss")
+    _draw_series(errors, history, {f"valid_{name}": f"dev {name}" for name in ("CER", "WER", "PER")}, steps)
+    errors.set_ylabel("error rate (%)")
+    errors.set_ylim(bottom=0)
+    return _save(figure, Path(folder) / "curves.png", list(map(dict, history)))
+
+
+def plot_layer_sparsity(folder: str | Path, per_layer: Mapping[str, float]) -> Path | None:
+    """Draw the sparsity of each masked layer as bars in ``layer_sparsity.png``.
+
+    Parameters
+    ----------
+    folder : path
+        Where to write.
+    per_layer : mapping
+        Dotted layer name to the fraction removed, as in ``sparsity_report(encoder)["per_layer"]``.
+
+    Returns
+    -------
+    Path or None
+        The figure; None where no layer is masked.
+    """
+    if not per_layer:
+        return None
+    places: list[str] = []
+    kinds: dict[str, dict[str, float]] = {}
+    for name, value in per_layer.items():
+        found = LAYER.search(name)
+        place, kind = (found[1], name[found.end() :]) if found else (name.split(".")[-1], "other")
+        places += [place] if place not in places else []
+        kinds.setdefault(kind, {})[place] = value
+    figure, (axis,) = _figure()
+    width = 0.8 / len(kinds)
+    for index, (kind, values) in enumerate(kinds.items()):
+        positions = [places.index(place) + (index - (len(kinds) - 1) / 2) * width for place in values]
+        axis.bar(positions, values.values(), width, label=kind, color=COLOURS[index % len(COLOURS)])
+    axis.set_xticks(range(len(places)), places)
+    axis.set_xlabel("layer")
+    axis.set_ylabel("sparsity (fraction removed)")
+    axis.legend(frameon=False, fontsize="small")
+    return _save(figure, Path(folder) / "layer_sparsity.png", dict(per_layer))
+
+
+def plot_sparsity_curve(
+    path: str | Path,
+    curves: Mapping[str, Sequence[tuple[float, Stat]]],
+    levels: Mapping[str, float],
+    *,
+    title: str = "",
+    error: str = "CER",
+) -> Path:
+    """Draw error against sparsity, with the spread over seeds as bars, and other methods as horizontal lines.
+
+    Parameters
+    ----------
+    path : path
+        The PNG to write; it is left alone when it was drawn from the same numbers.
+    curves : mapping
+        Label to (sparsity, pooled error in percent) points.
+    levels : mapping
+        Label to an error in percent, drawn as a dashed line.
+    title, error : str
+        The figure's title and the name of the error rate.
+
+    Returns
+    -------
+    Path
+        The figure.
+    """
+    path = Path(path)
+    data = sparsity_curve_data(curves, levels, title, error)
+    if stored_digest(path) == digest(data):
+        return path
+    figure, (axis,) = _figure()
+    for colour, (label, points) in zip(COLOURS, sorted(curves.items()), strict=False):
+        places = [place for place, _ in points]
+        means = [value.mean for _, value in points]
+        bars = [value.spread or 0.0 for _, value in points]
+        axis.errorbar(places, means, bars, label=label, color=colour, marker="o", markersize=4, capsize=3)
+    for colour, (label, level) in zip(COLOURS, sorted(levels.items()), strict=False):
+        axis.axhline(level, label=label, color=colour, linestyle="--")
+    axis.set_xlabel("sparsity (fraction of the masked weights removed)")
+    axis.set_ylabel(f"{error} (%)")
+    axis.set_title(title, fontsize="medium")
+    axis.legend(frameon=False)
+    return _save(figure, path, data)
+
+
+def sparsity_curve_data(
+    curves: Mapping[str, Sequence[tuple[float, Stat]]], levels: Mapping[str, float], title: str, error: str
+) -> dict[str, Any]:
+    """Return what a sparsity curve is drawn from, in the form whose fingerprint the figure carries."""
+    points = {
+        label: [
+            [place, round(value.mean, 6), round(value.spread or 0.0, 6), value.count]
+            for place, value in series
+        ]
+        for label, series in curves.items()
+    }
+    levels = {label: round(level, 6) for label, level in levels.items()}
+    return {"curves": points, "levels": levels, "title": title, "error": error}

@@ -1,0 +1,40 @@
+"""The command behind a run, as another person on another machine would type it."""
+
+import shlex
+import sys
+from pathlib import Path
+
+
+def portable_path(text: str) -> str:
+    """Replace an absolute or home path by ``PATH/`` and its last name; leave any other text as it is."""
+    if text.startswith(("/", "~/")) and len(text.split()) == 1:
+        return f"PATH/{Path(text).name}".rstrip("/")
+    return text
+
+
+def portable_command(command: str) -> str:
+    """Return a command that says nothing about this machine's folders.
+
+    ``/opt/bin/python train.py --data_folder=/data/cv`` becomes ``python train.py --data_folder=PATH/cv``.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote that is never closed
+        words = command.split()
+    if words and Path(words[0]).name.startswith("python"):
+        words[0] = "python"
+    cleaned = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        cleaned.append(f"{option}={portable_path(value)}" if equals else portable_path(word))
+    return " ".join(
+        word if word.isprintable() and word and " " not in word else shlex.quote(word) for word in cleaned
+    )
+
+
+def command_line() -> str:
+    """Return the command that started this process, as another person would type it."""
+    script = Path(sys.argv[0])
+    if script.is_absolute() and script.is_relative_to(Path.cwd()):
+        script = script.relative_to(Path.cwd())
+    return portable_command(shlex.join(["python", str(script), *sys.argv[1:]]))

@@ -1,0 +1,174 @@
+"""RESULTS.md, and the generated blocks of the README and the docs, kept equal to the evidence."""
+
+import os
+import re
+from pathlib import Path
+
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.report.metrics import write_text_atomic
+from s3_speechbrain.report.plots import digest, plot_sparsity_curve, sparsity_curve_data, stored_digest
+from s3_speechbrain.report.runs import Evidence, Setting, load_evidence
+from s3_speechbrain.report.schema import error_name
+from s3_speechbrain.report.sections import SECTIONS
+from s3_speechbrain.report.sweep import FIGURES, dense_beside, sweep_name, sweep_title, sweeps
+
+OPENING = re.compile(r"^<!-- results:([\w-]+) -->$")
+CLOSING = "<!-- /results -->"
+FENCE = re.compile(r"^\s*(```|~~~)")
+LINK = re.compile(r"\]\((?![a-z]+:|[#/])([^)\s]+)\)")
+PARTS = (
+    ("Five languages from ten minutes each", "languages"),
+    ("Error against sparsity", "sweep"),
+    ("Masks against dense finetuning elsewhere", "backbones"),
+    ("Benchmarks", "benchmarks"),
+    ("Software", "versions"),
+    ("Every setting", "runs"),
+)
+
+
+def _relative_links(text: str, folder: str) -> str:
+    """Rewrite links that are relative to the project's root for a page in `folder`."""
+    if folder in ("", "."):
+        return text
+    return LINK.sub(lambda found: f"]({Path(os.path.relpath(found[1], folder)).as_posix()})", text)
+
+
+def render(text: str, evidence: Evidence, where: str) -> str:
+    """Fill the blocks between markers in one page.
+
+    Parameters
+    ----------
+    text : str
+        The page. A block is ``<!-- results:NAME -->`` and ``<!-- /results -->``, each alone on its line;
+        fenced code is left alone.
+    evidence : Evidence
+        What the blocks are made from.
+    where : str
+        The page's path from the project's root, for messages and for relative links.
+
+    Returns
+    -------
+    str
+        The page with fresh blocks; the same page if nothing changed.
+
+    Raises
+    ------
+    UserError
+        If a marker names no section, is not closed, or closes nothing.
+    """
+    lines: list[str] = []
+    opened: int | None = None
+    fenced = False
+    for position, line in enumerate(text.splitlines(keepends=True), start=1):
+        bare = line.rstrip("\r\n")
+        if opened is None and FENCE.match(bare):
+            fenced = not fenced
+        found = None if fenced else OPENING.match(bare)
+        if found and opened is not None:
+            raise UserError(f"{where}:{position}: close the block of line {opened} with {CLOSING} first")
+        if found:
+            if found[1] not in SECTIONS:
+                raise UserError(
+                    f"{where}:{position}: no section '{found[1]}'; there are {', '.join(SECTIONS)}"
+                )
+            opened = position
+            block = _relative_links(SECTIONS[found[1]](evidence), os.path.dirname(where))
+            lines += [line, "\n", block, "\n\n"]
+        elif bare == CLOSING and not fenced:
+            if opened is None:
+                raise UserError(f"{where}:{position}: {CLOSING} closes no block; open one or delete the line")
+            opened = None
+            lines.append(line)
+        elif opened is None:
+            lines.append(line)
+    if opened is not None:
+        raise UserError(f"{where}:{opened}: this block is never closed; add a line {CLOSING}")
+    return "".join(lines)
+
+
+def results_page(evidence: Evidence) -> str:
+    """Return the whole of RESULTS.md."""
+    blocks = [
+        "# Results",
+        "Generated from the files in `evidence/` by `python -m s3_speechbrain.report results`; change the "
+        "evidence, not this page. Error rates are in percent. An empty cell is a run that has not been made.",
+    ]
+    for number, (title, name) in enumerate(PARTS, start=1):
+        blocks += [f"## {number}. {title}", SECTIONS[name](evidence)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def pages(root: Path, evidence: Evidence) -> dict[Path, str]:
+    """Return every generated page with the content it should have."""
+    wanted = {root / "RESULTS.md": results_page(evidence)}
+    for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
+        if path.is_file():
+            wanted[path] = render(
+                path.read_text(encoding="utf-8"), evidence, path.relative_to(root).as_posix()
+            )
+    return wanted
+
+
+def _figure_parts(evidence: Evidence, sweep: list[Setting]) -> tuple[dict, dict, str, str]:
+    name = error_name(sweep[0].first)
+    dense = dense_beside(evidence, sweep)
+    curves = {
+        f"masks, {split}": [(round(s.first["sparsity"]["masked"], 3), s.error(split)) for s in sweep]
+        for split in ("dev", "test")
+    }
+    levels = {f"dense, {split}": dense.error(split).mean for split in ("dev", "test")} if dense else {}
+    return curves, levels, sweep_title(sweep), name
+
+
+def build(root: str | Path = ".", evidence_folder: str | Path | None = None) -> list[Path]:
+    """Write RESULTS.md, the blocks in README.md and docs/, and the figures; leave alone what is up to date.
+
+    Parameters
+    ----------
+    root : path
+        The project's root.
+    evidence_folder : path, optional
+        The committed runs; ``root/evidence`` by default.
+
+    Returns
+    -------
+    list of Path
+        The files that changed.
+
+    Raises
+    ------
+    UserError
+        If an evidence file or a marker is wrong; nothing is written then.
+    """
+    root = Path(root)
+    evidence = load_evidence(evidence_folder or root / "evidence")
+    changed = []
+    for path, text in pages(root, evidence).items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            write_text_atomic(path, text)
+            changed.append(path)
+    for sweep in sweeps(evidence):
+        path = root / FIGURES / sweep_name(sweep)
+        curves, levels, title, name = _figure_parts(evidence, sweep)
+        if stored_digest(path) != digest(sparsity_curve_data(curves, levels, title, name)):
+            changed.append(plot_sparsity_curve(path, curves, levels, title=title, error=name))
+    return changed
+
+
+def stale(root: str | Path = ".", evidence_folder: str | Path | None = None) -> list[Path]:
+    """Return the generated files that differ from what the evidence gives; writes nothing.
+
+    Figures are compared by the numbers they were drawn from; pixels depend on the version of matplotlib.
+    """
+    root = Path(root)
+    evidence = load_evidence(evidence_folder or root / "evidence")
+    differing = [
+        path
+        for path, text in pages(root, evidence).items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    for sweep in sweeps(evidence):
+        path = root / FIGURES / sweep_name(sweep)
+        if stored_digest(path) != digest(sparsity_curve_data(*_figure_parts(evidence, sweep))):
+            differing.append(path)
+    return differing

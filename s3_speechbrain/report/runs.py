@@ -1,0 +1,194 @@
+"""Runs that differ only in the seed form one setting; dev chooses among settings."""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.report.metrics import read_json, read_metrics
+from s3_speechbrain.report.schema import error_name, value_of
+
+Run = Mapping[str, Any]
+
+# amounts of training data that count as equal, in minutes: a subset drawn by seed misses its target a little
+BUDGETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3000, 6000, 12000, 30000, 60000)
+
+
+@dataclass(frozen=True)
+class Stat:
+    """Mean of some seeds, their sample standard deviation (None for one seed), and how many there were."""
+
+    mean: float
+    spread: float | None
+    count: int
+
+
+def stat(values: Iterable[float]) -> Stat | None:
+    """Pool values over seeds; None where there are none."""
+    values = list(values)
+    if not values:
+        return None
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return Stat(statistics.fmean(values), spread, len(values))
+
+
+def train_budget(minutes: float) -> int:
+    """Return the customary amount of training data, in minutes, that is nearest in ratio; 0 for none."""
+    if minutes <= 0:
+        return 0
+    return min(BUDGETS, key=lambda budget: max(budget / minutes, minutes / budget))
+
+
+def budget_label(minutes: int) -> str:
+    """Write an amount of training data as people say it: ``10 min``, ``1 h``."""
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h"
+
+
+def config_key(run: Run, without: str | None = None) -> str:
+    """Return the tuned hyper-parameters as one text, without the seed and names that contain `without`."""
+    config = run.get("config") or {}
+    kept = {
+        name: value
+        for name, value in config.items()
+        if name != "seed" and not (without is not None and without in name)
+    }
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False)
+
+
+def setting_key(run: Run) -> tuple:
+    """Return what two runs must share to be repetitions of one another, that is, everything but the seed."""
+    return (
+        run["backbone"],
+        run["data"]["name"],
+        train_budget(run["data"]["train_minutes"]),
+        run["language"],
+        run["method"],
+        round(run["sparsity"]["masked"], 3),
+        run["recipe"],
+        config_key(run),
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The runs of one setting, in the order of their seeds."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Run:
+        """The run with the smallest seed, for the fields that all of them share."""
+        return self.runs[0]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, ascending."""
+        return tuple(run["seed"] for run in self.runs)
+
+    @property
+    def budget(self) -> int:
+        """Training data in minutes, rounded to a customary amount."""
+        return train_budget(self.first["data"]["train_minutes"])
+
+    def by_seed(self, dotted: str) -> dict[int, float]:
+        """Return a field of every run that has it, by seed."""
+        found = {run["seed"]: value_of(run, dotted) for run in self.runs}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def stat(self, dotted: str) -> Stat | None:
+        """Pool a field such as ``"test.CER"`` over the seeds."""
+        return stat(self.by_seed(dotted).values())
+
+    def error(self, split: str) -> Stat | None:
+        """Pool the error rate that ranks runs: CER, or PER for phone targets."""
+        return self.stat(f"{split}.{error_name(self.first)}")
+
+
+def pool(runs: Iterable[Run]) -> list[Setting]:
+    """Group runs that differ only in the seed, sorted by setting."""
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(setting_key(run), []).append(run)
+    return [Setting(tuple(sorted(group, key=lambda run: run["seed"]))) for _, group in sorted(groups.items())]
+
+
+def best_on_dev(settings: Sequence[Setting]) -> Setting | None:
+    """Choose the setting with the lowest mean dev error among those with the most seeds.
+
+    Settings tried with fewer seeds were trials: one lucky seed must not win over a mean of several. Test
+    errors play no part. On a tie the first in order wins, so that the order of files never matters.
+    """
+    if not settings:
+        return None
+    most = max(len(setting.runs) for setting in settings)
+    candidates = [setting for setting in settings if len(setting.runs) == most]
+    return min(candidates, key=lambda setting: (setting.error("dev").mean, setting_key(setting.first)))
+
+
+def mean_over(settings: Sequence[Setting | None], dotted: str) -> Stat | None:
+    """Average a field over languages; None if a language has no run, since a mean of fewer would mislead.
+
+    Where all languages have the same seeds the spread is that of the per-seed means; otherwise there is none.
+    """
+    if not settings or any(setting is None or not setting.by_seed(dotted) for setting in settings):
+        return None
+    columns = [setting.by_seed(dotted) for setting in settings if setting is not None]
+    seeds = sorted(columns[0])
+    if all(sorted(column) == seeds for column in columns):
+        return stat(statistics.fmean(column[seed] for column in columns) for seed in seeds)
+    means = [statistics.fmean(column.values()) for column in columns]
+    return Stat(statistics.fmean(means), None, min(len(column) for column in columns))
+
+
+def mixed_manifests(settings: Iterable[Setting]) -> list[str]:
+    """Return the languages whose runs with one seed were trained or tested on different manifests."""
+    seen: dict[tuple[str, int], set[str]] = {}
+    for setting in settings:
+        for run in setting.runs:
+            seen.setdefault((run["language"], run["seed"]), set()).add(run["data"]["manifest_sha256"])
+    return sorted({language for (language, _), hashes in seen.items() if len(hashes) > 1})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The committed runs and benchmark results."""
+
+    runs: tuple[Run, ...]
+    benchmarks: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def settings(self) -> list[Setting]:
+        """All runs, pooled over seeds."""
+        return pool(self.runs)
+
+
+def load_evidence(folder: str | Path) -> Evidence:
+    """Read `evidence/`: every JSON file is a run, those in `benchmarks/` are benchmark results.
+
+    Raises
+    ------
+    UserError
+        If a file is wrong, or two files hold the same setting, language and seed. A folder that does not
+        exist is no error: nothing has been measured yet.
+    """
+    folder = Path(folder)
+    runs: list[Run] = []
+    benchmarks: dict[str, Mapping[str, Any]] = {}
+    seen: dict[tuple, Path] = {}
+    for path in sorted(folder.rglob("*.json")):
+        if path.relative_to(folder).parts[0] == "benchmarks":
+            benchmarks[path.stem] = read_json(path)
+            continue
+        run = read_metrics(path)
+        key = (*setting_key(run), run["seed"])
+        if key in seen:
+            raise UserError(
+                f"{path} repeats the setting and seed of {seen[key]}; delete one, or record in their "
+                "config field what differs"
+            )
+        seen[key] = path
+        runs.append(run)
+    return Evidence(tuple(runs), benchmarks)

@@ -1,0 +1,180 @@
+"""More blocks of RESULTS.md (other backbones, benchmarks, software, every setting), and all by name."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from s3_speechbrain.report.main_table import (
+    DEV_SELECTS,
+    SEEDS_NOTE,
+    commands,
+    is_main,
+    languages,
+    manifests_note,
+    mean_of,
+    row_of,
+    summary,
+)
+from s3_speechbrain.report.runs import (
+    Evidence,
+    Setting,
+    best_on_dev,
+    budget_label,
+    config_key,
+)
+from s3_speechbrain.report.schema import error_name
+from s3_speechbrain.report.sweep import masked_share, sweep
+from s3_speechbrain.report.tables import Table, markdown, number, size, spread
+
+
+def _versus(mask: Setting | None, dense: Setting | None) -> list[str]:
+    """Compare masks with dense finetuning: relative change of the mean test error, and seeds won by masks."""
+    if mask is None or dense is None or error_name(mask.first) != error_name(dense.first):
+        return ["", ""]
+    dotted = f"test.{error_name(mask.first)}"
+    ours, theirs = mask.by_seed(dotted), dense.by_seed(dotted)
+    both = sorted(set(ours) & set(theirs))
+    won = f"{sum(ours[seed] < theirs[seed] for seed in both)} of {len(both)}" if both else ""
+    base = dense.stat(dotted).mean
+    change = number(100 * (mask.stat(dotted).mean - base) / base, 1) if base > 0 else ""
+    return [change, won]
+
+
+def backbones(evidence: Evidence) -> str:
+    """Make the section on masks against dense finetuning with other backbones and corpora."""
+    groups: dict[tuple, list[Setting]] = {}
+    for setting in evidence.settings:
+        run = setting.first
+        if not is_main(run):
+            place = (run["backbone"], run["data"]["name"], setting.budget, run["language"], error_name(run))
+            groups.setdefault(place, []).append(setting)
+    rows, shown = [], []
+    for (backbone, corpus, minutes, language, name), settings in sorted(groups.items()):
+        chosen = {
+            method: best_on_dev([setting for setting in settings if setting.first["method"] == method])
+            for method in ("frozen", "dense", "mask")
+        }
+        if not any(chosen.values()):
+            continue
+        shown += [setting for setting in chosen.values() if setting]
+        errors = [spread(setting.error("test") if setting else None) for setting in chosen.values()]
+        dense, mask = chosen["dense"], chosen["mask"]
+        sizes = [size(mean_of([setting], "size.bytes_per_language")) for setting in (dense, mask)]
+        share = number(masked_share(mask), 3) if mask else ""
+        rows.append(
+            [
+                backbone,
+                corpus,
+                language,
+                name,
+                budget_label(minutes),
+                *errors,
+                share,
+                *_versus(mask, dense),
+                *sizes,
+            ]
+        )
+    header = ["backbone", "corpus", "language", "error", "training"]
+    header += [
+        "frozen",
+        "dense",
+        "masks",
+        "sparsity",
+        "masks vs dense (%)",
+        "seeds won",
+        "dense bytes",
+        "mask bytes",
+    ]
+    return "\n\n".join(
+        [
+            f"Test error rates (%) of whatever is not in the first section. {SEEDS_NOTE} "
+            f"{DEV_SELECTS} `masks vs dense` is the relative change of the mean, negative where masks are "
+            f"better; `seeds won` counts the seeds, run by both, in which they are.{manifests_note(shown)}",
+            markdown(Table(header, rows, 4)),
+            commands(shown),
+        ]
+    )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for name, value in sorted(values.items()):
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, bool) or value is None or isinstance(value, str):
+            yield prefix + name, str(value)
+        elif isinstance(value, int | float):
+            yield (
+                prefix + name,
+                str(value) if isinstance(value, int) or not math.isfinite(value) else f"{value:.4g}",
+            )
+        elif isinstance(value, list):
+            yield prefix + name, ", ".join(text for item in value for _, text in _flat({"": item}))
+
+
+def benchmarks(evidence: Evidence) -> str:
+    """Make the section on benchmarks: every value of their last JSON lines, and the commands."""
+    rows = [
+        [name, key, text]
+        for name, values in sorted(evidence.benchmarks.items())
+        for key, text in _flat({key: value for key, value in values.items() if key != "command"})
+    ]
+    lines = sorted({str(values["command"]) for values in evidence.benchmarks.values() if "command" in values})
+    table = markdown(Table(["benchmark", "measure", "value"], rows, 2))
+    return "\n\n".join([table, "```bash\n" + "\n".join(lines) + "\n```"] if lines else [table])
+
+
+def versions(evidence: Evidence) -> str:
+    """List the software that the runs were made with."""
+    seen: dict[str, set[str]] = {}
+    for run in evidence.runs:
+        for name, version in run["versions"].items():
+            seen.setdefault(name, set()).add(version)
+    rows = [[name, ", ".join(sorted(found))] for name, found in sorted(seen.items())]
+    return markdown(Table(["software", "version"], rows, 2))
+
+
+def every_run(evidence: Evidence) -> str:
+    """List every setting with its errors, the trials too, so that nothing measured stays hidden."""
+    rows = []
+    for setting in evidence.settings:
+        run = setting.first
+        place = [
+            run["backbone"],
+            run["data"]["name"],
+            run["language"],
+            row_of(run),
+            budget_label(setting.budget),
+        ]
+        errors = [
+            spread(setting.error("dev")),
+            spread(setting.error("test")),
+            spread(setting.stat("test.WER")),
+        ]
+        seeds = " ".join(map(str, setting.seeds))
+        share = number(masked_share(setting), 3)
+        rows.append(
+            [
+                *place,
+                share,
+                seeds,
+                *errors,
+                size(mean_of([setting], "size.bytes_per_language")),
+                config_key(run),
+            ]
+        )
+    header = ["backbone", "corpus", "language", "method", "training", "sparsity", "seeds"]
+    header += ["dev CER/PER", "test CER/PER", "test WER", "bytes", "config"]
+    table = markdown(Table(header, rows, 4))
+    title = f"{len(rows)} settings, {len(evidence.runs)} runs"
+    return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
+
+
+SECTIONS: dict[str, Callable[[Evidence], str]] = {
+    "summary": summary,
+    "languages": languages,
+    "sweep": sweep,
+    "backbones": backbones,
+    "benchmarks": benchmarks,
+    "versions": versions,
+    "runs": every_run,
+}
