@@ -18,8 +18,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line of this script."""
     parse = argparse.ArgumentParser(
         description="Write manifests of LibriSpeech to <save_folder>/en. Evaluation sets that are there but "
-        "not used as dev or test get a manifest under their own name. Faulty utterances are dropped, counted and "
-        "listed with file and line in report.json.",
+        "not used as dev or test get a manifest under their own name. Faulty utterances are dropped, "
+        "counted and listed with file and line in report.json.",
         epilog="Example: prepare_librispeech.py /data manifests --train 1h, where /data holds "
         "LibriSpeech/dev-clean, LibriSpeech/test-clean and librispeech_finetuning/1h.",
     )

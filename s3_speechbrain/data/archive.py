@@ -8,6 +8,7 @@ import os
 import tarfile
 import zlib
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -102,11 +103,11 @@ def unpack(archive: Path, cache: Path, languages: Collection[str], progress: boo
     return found
 
 
-def _decompress(stream: IO[bytes], name: str) -> IO[bytes]:
+def _decompress(stream: IO[bytes], name: str) -> AbstractContextManager[IO[bytes]]:
     opener = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(
         PurePosixPath(name).suffix
     )
-    return opener(stream, "rb") if opener else stream
+    return opener(stream, "rb") if opener else nullcontext(stream)
 
 
 def _unpack_member(

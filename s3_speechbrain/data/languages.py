@@ -203,7 +203,8 @@ def rules_for(language: str) -> Rules:
         return LANGUAGES[regional[0]]
     raise UserError(
         f"no text rules for language {language!r}: add an entry to LANGUAGES in "
-        f"s3_speechbrain/data/languages.py or call register_language({language!r}, Rules(letters=..., numbers=...)); "
+        f"s3_speechbrain/data/languages.py or "
+        f"call register_language({language!r}, Rules(letters=..., numbers=...)); "
         f"known: {' '.join(sorted(LANGUAGES))}"
     )
 
