@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from s3_speechbrain.errors import UserError
 
-PACKAGES = ("s3-speechbrain", "torch", "torchaudio", "speechbrain", "transformers", "numpy")
+PACKAGES = ("s3-speechbrain", "torchaudio", "speechbrain", "transformers", "numpy")
 
 
 class ParameterCount(NamedTuple):
@@ -262,7 +262,8 @@ class WallClock:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide a result, as far as installed."""
-    found = {"python": platform.python_version()}
+    # torch names its build ("+cpu", "+cu130"), which its package metadata leaves out
+    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrize
@@ -42,6 +42,7 @@ def test_entropy_of_a_mask_by_hand():
         measure.entropy_bytes(10, 9)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_entropy_never_exceeds_one_bit_per_weight_and_is_symmetric(total, share):
     kept = round(share * total)

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3_speechbrain.errors import UserError
@@ -123,6 +123,7 @@ def test_the_same_setting_and_seed_twice_is_refused(tmp_path, make_run):
         load_evidence(tmp_path)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 200), min_size=2, max_size=5), st.randoms())
 def test_pooling_does_not_depend_on_the_order_of_files(values, random):
     runs = [

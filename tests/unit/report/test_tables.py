@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3_speechbrain.report.runs import Stat
@@ -77,6 +77,7 @@ def test_amounts_of_parameters_carry_no_byte():
     assert amount(512) == "512"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=4))
 def test_any_text_gives_one_line_per_row(rows):
     table = Table(["a", "b"], [[cell.replace("\r", "") for cell in row] for row in rows])
