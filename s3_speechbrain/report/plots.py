@@ -58,6 +58,7 @@ def _figure(panels: int = 1) -> tuple[Figure, list]:
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for axis in axes:
         axis.grid(alpha=0.3)
+        axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
     return figure, list(axes)
 
