@@ -156,13 +156,8 @@ def prepare_source(
         When a split has no usable row; the report is written first.
     """
     drops = list(source.drops)
-    texts: dict[str, list[Candidate]] = {}
-    for split, rows in source.splits.items():
-        checked = [check_text(row, locale, options.spell_numbers) for row in rows]
-        texts[split] = [row for row in checked if isinstance(row, Candidate)]
-        drops += [row for row in checked if isinstance(row, Drop)]
-    unique, repeats = drop_repeats(texts, options.disjoint_sentences)
-    drops += repeats
+    unique, faults = _check_texts(source, locale, options)
+    drops += faults
     kept: dict[str, list[Candidate]] = {}
     left_out = {}
     for split in source.splits:
@@ -186,6 +181,19 @@ def prepare_source(
     }
     write_json(folder / "meta.json", {"made_from": facts, "sha256": digests})
     return Prepared(locale, folder, Path(facts["data_root"]), csvs, report, manifest_hash(folder), False)
+
+
+def _check_texts(
+    source: Source, locale: str, options: Options
+) -> tuple[dict[str, list[Candidate]], list[Drop]]:
+    drops: list[Drop] = []
+    texts: dict[str, list[Candidate]] = {}
+    for split, rows in source.splits.items():
+        checked = [check_text(row, locale, options.spell_numbers) for row in rows]
+        texts[split] = [row for row in checked if isinstance(row, Candidate)]
+        drops += [row for row in checked if isinstance(row, Drop)]
+    unique, repeats = drop_repeats(texts, options.disjoint_sentences)
+    return unique, drops + repeats
 
 
 def _utterance(locale: str) -> Any:
@@ -270,7 +278,8 @@ def _report(
 def _main_reasons(report: Mapping[str, Any], split: str) -> str:
     facts = report["splits"][split]
     reasons = sorted(facts["dropped"].items(), key=lambda item: -item[1])[:3]
-    return f"{facts['rows']} rows" + "".join(f", {count} {reason}" for reason, count in reasons)
+    hint = "; disjoint_sentences=False keeps these" if "sentence_in_other_split" in dict(reasons) else ""
+    return f"{facts['rows']} rows" + "".join(f", {count} {reason}" for reason, count in reasons) + hint
 
 
 def format_table(prepared: Mapping[str, Prepared]) -> str:
