@@ -147,6 +147,6 @@ def normalises_waveform(source: str, revision: str | None, config: PretrainedCon
             path = Path("absent")
     if path.is_file():
         return bool(json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True))
-    guess = config.feat_extract_norm == "layer"
+    guess = getattr(config, "feat_extract_norm", "layer") == "layer"  # data2vec always is
     logger.warning("%s has no preprocessor_config.json; assuming do_normalize=%s", source, guess)
     return guess

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# From a bare machine to five languages as masks over one frozen backbone: table, plots, transcripts.
+# Stop it at any time; started again, it goes on where it stopped.
+set -euo pipefail
+cd "$(dirname "$0")"
+source scripts/environment.sh
+set_up
+
+echo "== Fetching real speech: five languages, about 55 MB"
+python recipes/CommonVoice/prepare_prompts.py --save_folder data/prompts
+
+results=$PWD/results
+for language in en es fr it ru; do
+    echo "== Finetuning a mask for '$language' on ten minutes of speech"
+    (cd recipes/CommonVoice/mask_finetuning \
+        && python train.py hparams/demo.yaml --data_folder ../../../data/prompts --language "$language" \
+            --output_folder "$results/demo/$language")
+done
+
+echo "== Results"
+python -m s3_speechbrain.report demo results/demo

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Install what is needed, then lint and run all tests; arguments go to pytest (./test.sh -m "not slow").
+set -euo pipefail
+cd "$(dirname "$0")"
+source scripts/environment.sh
+set_up
+
+ruff check .
+ruff format --check .
+python -m s3_speechbrain.report check
+python -m pytest "$@"
