@@ -1,0 +1,285 @@
+"""From manifests to batches: reading audio, dynamic batch sizes, an endless reproducible stream."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.dataio.sampler import DynamicBatchSampler
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Sampler
+
+from s3_speechbrain.brains.tokens import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+RATE = 16000
+
+
+@dataclass
+class SpeechBatch:
+    """A padded batch.
+
+    Attributes
+    ----------
+    ids, texts : list of str
+        One per utterance.
+    inputs : Tensor
+        Waveforms (B, N), or cached activations (B, T, ...), see `stage`.
+    lengths : Tensor
+        Lengths relative to N for waveforms, valid frames (int64) for activations, shape (B,).
+    targets : Tensor
+        Label indices padded with 0, shape (B, S).
+    target_lengths : Tensor
+        Shape (B,).
+    stage : str
+        What `inputs` are: ``"wave"``, ``"features"`` or ``"hidden"``.
+    skipped : list of (str, str)
+        Clips that could not be read: id and reason.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    inputs: Tensor
+    lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    stage: str
+    skipped: list[tuple[str, str]]
+
+    def to(self, device: str | torch.device) -> "SpeechBatch":
+        """Move the tensors."""
+        moved = {
+            field.name: getattr(self, field.name).to(device, non_blocking=True)
+            for field in fields(self)
+            if isinstance(getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)
+
+    def pin_memory(self) -> "SpeechBatch":
+        """Pin the tensors, for a loader with ``pin_memory``."""
+        return replace(
+            self,
+            **{
+                field.name: getattr(self, field.name).pin_memory()
+                for field in fields(self)
+                if isinstance(getattr(self, field.name), Tensor)
+            },
+        )
+
+
+@lru_cache(maxsize=16)
+def _resampler(source: int) -> torchaudio.transforms.Resample:
+    return torchaudio.transforms.Resample(source, RATE)
+
+
+def read_audio(path: str | Path) -> Tensor:
+    """Read a clip as mono at 16 kHz.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any format that libsndfile knows.
+
+    Returns
+    -------
+    Tensor
+        Shape (N,), float32.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, is empty or holds values that are not finite.
+    """
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (RuntimeError, OSError) as error:
+        raise ValueError(f"unreadable: {error}") from error
+    if not len(samples):
+        raise ValueError("no samples")
+    if not np.isfinite(samples).all():
+        raise ValueError("samples that are not finite")
+    wave = torch.from_numpy(samples.mean(axis=1))
+    return wave if rate == RATE else _resampler(rate)(wave)
+
+
+def make_dataset(rows: Mapping[str, Mapping], tokenizer: Tokenizer) -> "DynamicItemDataset":
+    """Build a dataset whose items hold id, text, tokens and the waveform (or why it could not be read).
+
+    Parameters
+    ----------
+    rows : mapping
+        id -> ``duration`` (seconds), ``wav`` (path), ``text``.
+    tokenizer : Tokenizer
+        Makes targets from text.
+
+    Returns
+    -------
+    DynamicItemDataset
+        The lazily computed items.
+    """
+
+    def load(wav: str) -> Tensor | str:
+        try:
+            return read_audio(wav)
+        except ValueError as error:
+            return f"{wav}: {error}"
+
+    dataset = DynamicItemDataset(dict(rows))
+    dataset.add_dynamic_item(load, takes="wav", provides="signal")
+    dataset.add_dynamic_item(tokenizer.encode, takes="text", provides="tokens")
+    dataset.set_output_keys(["id", "text", "tokens", "signal"])
+    return dataset
+
+
+class Clips(torch.utils.data.Dataset):
+    """A dataset that takes a clip's input from a cache where there is one, and reads audio otherwise.
+
+    Parameters
+    ----------
+    dataset : DynamicItemDataset
+        As made by `make_dataset`.
+    """
+
+    def __init__(self, dataset: DynamicItemDataset) -> None:
+        self.dataset = dataset
+        self.ids: list[str] = dataset.data_ids
+        self.durations = [float(dataset.data[clip]["duration"]) for clip in self.ids]
+        self.cache: Mapping[str, Tensor] = {}
+        self.stage = "wave"
+
+    def drop(self, ids: Sequence[str]) -> None:
+        """Take clips out of the set."""
+        gone = set(ids)
+        self.dataset = self.dataset.filtered_sorted(key_test={"id": lambda clip: clip not in gone})
+        self.ids = self.dataset.data_ids
+        self.durations = [float(self.dataset.data[clip]["duration"]) for clip in self.ids]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> dict:
+        cached = self.cache.get(self.ids[index])
+        if cached is None:
+            return self.dataset[index]
+        with self.dataset.output_keys_as(["id", "text", "tokens"]):
+            item = dict(self.dataset[index])
+        item["signal"] = cached
+        return item
+
+    def collate(self, items: Sequence[dict]) -> SpeechBatch:
+        """Pad items to a batch; clips that could not be read are left out and listed."""
+        good = [item for item in items if isinstance(item["signal"], Tensor)]
+        skipped = [(item["id"], item["signal"]) for item in items if not isinstance(item["signal"], Tensor)]
+        if (
+            not good
+        ):  # one silent clip without a target, so that every process still runs forward and backward
+            good = [{"id": "(silence)", "text": "", "tokens": [], "signal": torch.zeros(RATE)}]
+        signals = [item["signal"] for item in good]
+        sizes = torch.tensor([len(signal) for signal in signals])
+        stage = self.stage if signals[0].dim() > 1 else "wave"
+        return SpeechBatch(
+            ids=[item["id"] for item in good],
+            texts=[item["text"] for item in good],
+            inputs=pad_sequence(signals, batch_first=True),
+            lengths=sizes if stage != "wave" else sizes / sizes.max(),
+            targets=pad_sequence(
+                [torch.tensor(item["tokens"], dtype=torch.long) for item in good], batch_first=True
+            ),
+            target_lengths=torch.tensor([len(item["tokens"]) for item in good]),
+            stage=stage,
+            skipped=skipped,
+        )
+
+
+def by_duration(durations: Sequence[float], seconds: float) -> list[list[int]]:
+    """Cut clips, longest first, into batches of at most `seconds`, padding included."""
+    batches: list[list[int]] = []
+    room = 0
+    for index in sorted(range(len(durations)), key=lambda index: -durations[index]):
+        if room == 0:
+            batches.append([])
+            room = max(1, int(seconds / max(durations[index], 1e-3)))
+        batches[-1].append(index)
+        room -= 1
+    return batches
+
+
+def bucket_edges(durations: Sequence[float], seconds: float) -> list[float]:
+    """Choose upper edges of duration buckets at quantiles, such that each bucket fills about four batches.
+
+    SpeechBrain's own edges assume durations spread up to the batch size; with ten minutes of speech they
+    leave many buckets that never fill a batch.
+    """
+    count = int(np.clip(sum(durations) / seconds / 4, 1, 20))
+    edges = np.quantile(durations, np.linspace(0, 1, count + 1)[1:])
+    return np.unique(np.ceil(edges * 100) / 100).tolist()
+
+
+class BatchStream(Sampler[list[int]]):
+    """An endless stream of shuffled dynamic batches, read in windows.
+
+    Training is measured in updates, not in passes over the data: a window is the batches of some updates, it
+    goes on where the last one stopped, and so no batch is lost where the number of batches of a pass is no
+    multiple of the accumulation. Batch number n is a pure function of seed and n, which makes resuming exact.
+
+    Parameters
+    ----------
+    durations : sequence of float
+        Seconds of each clip.
+    seconds : float
+        Most audio in a batch, in seconds, with padding.
+    seed : int
+        Of the shuffling.
+    rank, world : int
+        Every process takes each `world`-th batch.
+    """
+
+    def __init__(
+        self, durations: Sequence[float], seconds: float, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.sampler = DynamicBatchSampler(
+            durations,
+            max_batch_length=seconds,
+            bucket_boundaries=bucket_edges(durations, seconds),
+            lengths_list=list(durations),
+            seed=seed,
+        )
+        self.rank, self.world = rank, world
+        self.first, self.count = 0, 0
+        self._passes = self._endless()
+        self._seen: list[list[int]] = []
+        self._position = 0  # number, in the stream, of the first batch of `_seen`
+
+    def window(self, first: int, count: int) -> None:
+        """Choose which of this process's batches the next iteration gives."""
+        self.first, self.count = first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first, self.first + self.count):
+            yield self._batch(step * self.world + self.rank)
+
+    def _endless(self) -> Iterator[list[list[int]]]:
+        number = 0
+        while True:
+            self.sampler.set_epoch(number)
+            yield list(self.sampler)
+            number += 1
+
+    def _batch(self, number: int) -> list[int]:
+        if number < self._position:
+            self._passes, self._seen, self._position = self._endless(), [], 0
+        while number >= self._position + len(self._seen):
+            self._position += len(self._seen)
+            self._seen = next(self._passes)
+        return self._seen[number - self._position]

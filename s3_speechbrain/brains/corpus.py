@@ -1,0 +1,120 @@
+"""Prepared data of one language: manifests, tokenizer, datasets."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from speechbrain.utils.distributed import run_on_main
+
+from s3_speechbrain.brains.batches import Clips, make_dataset
+from s3_speechbrain.brains.tokens import Characters, Pieces, Tokenizer
+from s3_speechbrain.data.common_voice import prepare_common_voice
+from s3_speechbrain.data.librispeech import prepare_librispeech
+from s3_speechbrain.data.manifest import read_manifest
+from s3_speechbrain.errors import UserError
+
+CORPORA = ("common_voice", "librispeech")
+
+
+@dataclass
+class Corpus:
+    """What a Brain needs to know about its data.
+
+    Attributes
+    ----------
+    name, language : str
+        For the record.
+    clips : dict of str to Clips
+        By split: ``train``, ``dev``, ``test`` and further test sets.
+    tokenizer : Tokenizer
+        Made from training text alone.
+    sha256 : str
+        Of the manifests.
+    train_minutes : float
+        Audio in the training set.
+    """
+
+    name: str
+    language: str
+    clips: dict[str, Clips]
+    tokenizer: Tokenizer
+    sha256: str
+    train_minutes: float
+
+
+def load_corpus(hparams: Mapping) -> Corpus:
+    """Prepare a corpus (once, on the main process) and open it.
+
+    Parameters
+    ----------
+    hparams : mapping
+        ``corpus``, ``corpus_name``, ``data_folder``, ``manifest_folder``, ``unpack_folder``,
+        ``output_folder``, ``language``, ``train_minutes``, ``subset_seed``, ``limit``, ``prepare`` (further
+        options of the preparation), ``tokenizer``, ``pieces`` and ``extra_tests``.
+
+    Returns
+    -------
+    Corpus
+        The opened data.
+
+    Raises
+    ------
+    UserError
+        If the corpus is unknown, the data folder is missing or no split has a usable row.
+    """
+    kind, data = hparams["corpus"], Path(str(hparams["data_folder"])).expanduser()
+    if kind not in CORPORA:
+        raise UserError(f"corpus is {kind!r}: choose one of {', '.join(CORPORA)}")
+    if not data.exists():
+        raise UserError(f"no data folder {data}: give --data_folder a folder or tar that exists")
+    prepare = prepare_common_voice if kind == "common_voice" else prepare_librispeech
+    arguments = {
+        "data_folder": data,
+        "save_folder": hparams["manifest_folder"],
+        "train_minutes": hparams["train_minutes"],
+        "seed": hparams["subset_seed"],
+        "limit": hparams["limit"],
+        **hparams["prepare"],
+    }
+    if kind == "common_voice":
+        arguments |= {"languages": [hparams["language"]], "cache_folder": hparams["unpack_folder"]}
+    known = inspect.signature(prepare).parameters
+    for name in arguments.keys() - known.keys():
+        raise UserError(f"prepare has the unknown option {name!r}: {kind} knows {', '.join(known)}")
+    prepared = run_on_main(prepare, kwargs=arguments).get(hparams["language"])
+    if prepared is None:
+        raise UserError(f"{kind} has no language {hparams['language']!r}; it was prepared for another one")
+
+    rows = {name: _rows(csv, prepared.data_root) for name, csv in prepared.csvs.items()}
+    wanted = ["train", "dev", "test", *hparams["extra_tests"]]
+    unknown = [name for name in wanted if name not in rows]
+    if unknown:
+        raise UserError(f"extra_tests names {unknown[0]!r}: this data has {', '.join(sorted(rows))}")
+    texts = [row["text"] for row in rows["train"].values()]
+    tokenizer = run_on_main(_tokenizer, args=[hparams, texts])
+    return Corpus(
+        name=hparams["corpus_name"],
+        language=hparams["language"],
+        clips={name: Clips(make_dataset(rows[name], tokenizer)) for name in wanted},
+        tokenizer=tokenizer,
+        sha256=prepared.sha256,
+        train_minutes=sum(row["duration"] for row in rows["train"].values()) / 60,
+    )
+
+
+def _rows(csv: Path, data_root: Path) -> dict[str, dict]:
+    rows = {}
+    for row in read_manifest(csv):
+        wav = row.wav.replace("$data_root", str(data_root), 1)
+        rows[row.id] = {"duration": row.duration, "wav": wav, "text": row.text}
+    return rows
+
+
+def _tokenizer(hparams: Mapping, texts: list[str]) -> Tokenizer:
+    folder, kind = Path(hparams["output_folder"]), hparams["tokenizer"]
+    if kind == "characters":
+        return Characters.load_or_create(folder / "characters.txt", texts)
+    if kind == "sentencepiece":
+        return Pieces.load_or_create(folder / "pieces.model", texts, hparams["pieces"])
+    raise UserError(f"tokenizer is {kind!r}: choose characters or sentencepiece")

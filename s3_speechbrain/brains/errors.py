@@ -1,0 +1,75 @@
+"""Greedy decoding and error rates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def greedy_decode(scores: Tensor, frames: Tensor, blank: int = 0) -> list[list[int]]:
+    """Take the best label of each frame, merge repeats, drop blanks.
+
+    Parameters
+    ----------
+    scores : Tensor
+        Logits or log-probabilities, shape (B, T, V).
+    frames : Tensor
+        Valid frames per row, shape (B,).
+    blank : int
+        Index of the blank.
+
+    Returns
+    -------
+    list of list of int
+        Label indices of each row.
+    """
+    best = scores.argmax(-1).cpu()
+    rows = []
+    for row, length in zip(best, frames.tolist(), strict=True):
+        merged = torch.unique_consecutive(row[:length])
+        rows.append(merged[merged != blank].tolist())
+    return rows
+
+
+def edit_distance(reference: Sequence, hypothesis: Sequence) -> int:
+    """Count the fewest insertions, deletions and substitutions between two sequences (Levenshtein)."""
+    codes: dict = {}
+    ref = [codes.setdefault(item, len(codes)) for item in reference]
+    hyp = np.array([codes.setdefault(item, len(codes)) for item in hypothesis], dtype=np.int64)
+    positions = np.arange(len(hyp) + 1)
+    costs = positions.copy()
+    for item in ref:
+        step = np.empty_like(costs)
+        step[0] = costs[0] + 1
+        step[1:] = np.minimum(costs[1:] + 1, costs[:-1] + (hyp != item))
+        # Insertions run along the row: d[j] = min over k <= j of step[k] + (j - k), a running minimum of step
+        # - position.
+        costs = np.minimum.accumulate(step - positions) + positions
+    return int(costs[-1])
+
+
+@dataclass
+class ErrorCounter:
+    """Characters and words of references, and the edits that hypotheses need; spaces count as characters."""
+
+    characters: int = 0
+    words: int = 0
+    character_edits: int = 0
+    word_edits: int = 0
+
+    def add(self, reference: str, hypothesis: str) -> None:
+        """Count one utterance."""
+        self.characters += len(reference)
+        self.character_edits += edit_distance(reference, hypothesis)
+        ref, hyp = reference.split(), hypothesis.split()
+        self.words += len(ref)
+        self.word_edits += edit_distance(ref, hyp)
+
+    def rates(self) -> dict[str, float]:
+        """Return CER and WER in percent."""
+        return {
+            "CER": 100 * self.character_edits / max(self.characters, 1),
+            "WER": 100 * self.word_edits / max(self.words, 1),
+        }

@@ -1,0 +1,253 @@
+"""Start an experiment: arguments, YAML files with variants, the output folder, device and threads."""
+
+import difflib
+import hashlib
+import io
+import logging
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import ruamel.yaml
+import speechbrain as sb
+import torch
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+from ruamel.yaml.comments import CommentedMap
+from speechbrain.utils.distributed import ddp_init_group, run_on_main
+from speechbrain.utils.run_opts import RunOptions
+
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.report.provenance import portable_command
+
+BASE = "base"
+HYPERPARAMS = "hyperparams.yaml"
+METRICS = "metrics.json"
+
+# Where a run happens and how it is shown; two runs that differ only in these are the same experiment.
+VOLATILE = frozenset(
+    {
+        "output_folder",
+        "data_folder",
+        "manifest_folder",
+        "unpack_folder",
+        "threads",
+        "num_workers",
+        "noprogressbar",
+        "ckpt_interval_minutes",
+        "ckpt_interval_steps",
+    }
+)
+
+
+def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
+    """Turn command-line arguments into hyperparameters and a ready output folder.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program's name: a YAML file, SpeechBrain's run options and ``--key value``
+        overrides.
+
+    Returns
+    -------
+    hparams : dict
+        The loaded YAML, and under ``run`` a dict with ``config_hash``, ``command`` and ``finished``.
+    run_opts : RunOptions
+        SpeechBrain's run options.
+
+    Raises
+    ------
+    UserError
+        If a file or option is unknown, a required value is missing, the device is absent, or the output
+        folder holds a run with other settings.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    file, run_opts, overrides = sb.parse_arguments(argv)
+    _require_device(run_opts)
+    stream = compose(Path(file), overrides)
+    resolved = resolve_references(stream).getvalue()
+    stream.seek(0)
+    tree = _yaml().load(resolved)
+    folder = Path(str(tree["output_folder"]))
+    fingerprint = config_hash(tree)
+
+    ddp_init_group(run_opts)
+    if tree.get("threads"):
+        torch.set_num_threads(int(tree["threads"]))
+    if sb.utils.distributed.if_main_process():
+        guard_folder(folder, tree)
+    hparams = load_hyperpyyaml(stream)
+    sb.create_experiment_directory(folder, save_env_desc=False)
+    logging.getLogger("speechbrain.dataio.sampler").setLevel(
+        logging.WARNING
+    )  # it reports every pass over the data
+    run_on_main(_keep_settings, args=[folder, resolved])
+    hparams["run"] = {
+        "config_hash": fingerprint,
+        "command": portable_command(shlex.join(["python", Path(sys.argv[0]).name, *argv])),
+        "finished": (folder / METRICS).is_file(),
+    }
+    return hparams, run_opts
+
+
+def compose(file: Path, command_line: str = "") -> io.StringIO:
+    """Apply variants and command-line overrides to a full YAML file.
+
+    A variant begins with ``base: other.yaml`` (relative to itself) and is a mapping of overrides to that
+    file, which may be a variant again. A mapping overrides key by key, anything else (and a tagged mapping)
+    as a whole.
+
+    Parameters
+    ----------
+    file : Path
+        A HyperPyYAML file or a variant of one.
+    command_line : str
+        YAML mapping of overrides, as SpeechBrain's argument parser returns it.
+
+    Returns
+    -------
+    io.StringIO
+        The YAML text; its ``name`` is the full file, so that ``!include:`` finds its neighbours.
+    """
+    chain = [_read_mapping(file)]
+    seen = {file.resolve()}
+    while BASE in chain[-1]:
+        file = file.parent / str(chain[-1].pop(BASE))
+        if file.resolve() in seen:
+            raise UserError(f"{file} is its own base; a base: line must lead to a full YAML file")
+        seen.add(file.resolve())
+        chain.append(_read_mapping(file))
+    tree = chain.pop()
+    for overrides in reversed(chain):
+        merge(tree, overrides, file)
+    merge(tree, _parse_command_line(command_line), file)
+    _require_values(tree)
+    stream = io.StringIO()
+    _yaml().dump(tree, stream)
+    stream.seek(0)
+    stream.name = str(file)
+    return stream
+
+
+def merge(tree: CommentedMap, overrides: Mapping, file: Path) -> None:
+    """Write overrides into a YAML tree in place.
+
+    Raises
+    ------
+    UserError
+        For a key that the tree lacks, with the nearest existing names.
+    """
+    for key, value in overrides.items():
+        old = tree.get(key)
+        free = "!include" in _tag(tree) or not len(tree)  # options of a group or of a function, checked there
+        if key not in tree and not free:
+            near = difflib.get_close_matches(str(key), [str(known) for known in tree], n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"the options are the keys of {file}"
+            raise UserError(f"unknown option {key!r}; {hint}")
+        if isinstance(value, Mapping) and isinstance(old, Mapping) and not _tag(value):
+            merge(old, value, file)
+        else:
+            tree[key] = value
+
+
+def config_hash(tree: Mapping) -> str:
+    """Return the SHA-256 of resolved settings, leaving out where and how the run is shown."""
+    kept = {str(key): _plain(value) for key, value in tree.items() if key not in VOLATILE}
+    return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()
+
+
+def guard_folder(folder: Path, tree: Mapping) -> None:
+    """Refuse to mix two experiments in one output folder.
+
+    Raises
+    ------
+    UserError
+        If the folder holds checkpoints or results made with other settings; the message names the settings.
+    """
+    stored = folder / HYPERPARAMS
+    if not stored.is_file() or not (any(folder.glob("checkpoints/CKPT*")) or (folder / METRICS).is_file()):
+        return
+    old = _read_mapping(stored)
+    if config_hash(old) == config_hash(tree):
+        return
+    keys = sorted({*map(str, old), *map(str, tree)} - VOLATILE)
+    changed = [key for key in keys if _plain(old.get(key)) != _plain(tree.get(key))]
+    raise UserError(
+        f"{folder} holds a run with other settings ({', '.join(changed)}); "
+        "pass another --output_folder or delete that folder"
+    )
+
+
+def _yaml() -> ruamel.yaml.YAML:
+    yaml = ruamel.yaml.YAML()
+    yaml.width = 4096  # long lines would be folded, and folded references do not resolve
+    return yaml
+
+
+def _read_mapping(file: Path) -> CommentedMap:
+    if not file.is_file():
+        others = ", ".join(sorted(path.name for path in file.parent.glob("*.yaml"))) or "none"
+        raise UserError(f"no such YAML file: {file} (YAML files there: {others})")
+    try:
+        tree = _yaml().load(file)
+    except ruamel.yaml.error.YAMLError as error:
+        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, CommentedMap):
+        raise UserError(f"{file} must hold a mapping of options to values")
+    return tree
+
+
+def _parse_command_line(text: str) -> Mapping:
+    try:
+        parsed = _yaml().load(text) if text else {}
+    except ruamel.yaml.error.YAMLError as error:
+        raise UserError(
+            f"cannot read the options '{' '.join(text.split())}'; write --key value, once each"
+        ) from error
+    if not isinstance(parsed, Mapping):
+        raise UserError(f"cannot read the options '{' '.join(text.split())}'; write --key value")
+    return parsed
+
+
+def _require_values(tree: Mapping) -> None:
+    missing = [key for key, value in tree.items() if "!PLACEHOLDER" in _tag(value)]
+    if missing:
+        raise UserError(
+            "missing " + ", ".join(f"--{key}" for key in missing) + "; add it to the command line"
+        )
+
+
+def _require_device(run_opts: RunOptions) -> None:
+    device = run_opts.device
+    if device is None:
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {device!r} cannot be used here; try --device cpu") from error
+
+
+def _tag(node: object) -> str:
+    tag = getattr(node, "tag", None)
+    return str(getattr(tag, "value", None) or "")
+
+
+def _plain(node: object) -> object:
+    if isinstance(node, Mapping):
+        return [_tag(node), sorted((str(key), _plain(value)) for key, value in node.items())]
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, bool | int | type(None)):
+        return node
+    return float(node) if isinstance(node, float) else str(getattr(node, "value", node))
+
+
+def _keep_settings(folder: Path, resolved: str) -> None:
+    (folder / HYPERPARAMS).write_text(resolved, encoding="utf-8")
+    # SpeechBrain copies the file that called it, which is this one; a reader wants the recipe.
+    (folder / Path(__file__).name).unlink(missing_ok=True)
+    recipe = getattr(sys.modules["__main__"], "__file__", None)
+    if recipe and Path(recipe).name == "train.py":
+        shutil.copy(recipe, folder)

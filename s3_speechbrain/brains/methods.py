@@ -1,0 +1,77 @@
+"""Ways to finetune weights: which parameters of an encoder learn."""
+
+from typing import Any
+
+from speechbrain.nnet.adapters import LoRA, replace_module
+
+from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.layers import select_layers
+
+METHODS = ("frozen", "dense", "dense_freeze", "scratch", "lora", "bitfit")
+
+
+def encoder_options(method: str) -> dict[str, Any]:
+    """Tell how an encoder is built for a method.
+
+    Parameters
+    ----------
+    method : str
+        One of `METHODS`.
+
+    Returns
+    -------
+    dict
+        Arguments of `SpeechEncoder` that the method decides; empty for most.
+
+    Raises
+    ------
+    UserError
+        For an unknown method.
+    """
+    if method not in METHODS:
+        raise UserError(f"method is {method!r}: choose one of {', '.join(METHODS)}")
+    if method == "frozen":
+        return {"freeze": True}
+    # Random convolutions must be learned; pretrained ones are better left alone (wav2vec 2.0, Section 4.3).
+    return {"pretrained": False, "freeze_extractor": False} if method == "scratch" else {}
+
+
+def finetune_(encoder: SpeechEncoder, method: str, rank: int = 16, alpha: float = 16.0) -> None:
+    """Choose what learns in an encoder, in place.
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+        Built with `encoder_options`.
+    method : str
+        ``frozen``: nothing. ``dense``, ``dense_freeze``, ``scratch``: all weights behind the extractor (for
+        ``scratch`` also the extractor). ``lora``: SpeechBrain's low-rank adapters on all attention and FFN
+        matrices. ``bitfit``: the biases of the transformer. The vector that SpecAugment masks with learns in
+        all but the first.
+    rank, alpha : int, float
+        Of LoRA; its update is scaled by alpha / rank.
+    """
+    if method == "lora":
+        freeze_weights_(encoder)
+        for name, layer in select_layers(encoder, ["attention", "ffn"]).items():
+            replace_module(encoder, name, LoRA(layer, rank=rank, alpha=alpha))
+    elif method == "bitfit":
+        freeze_weights_(encoder)
+        extractor = {id(parameter) for module in encoder.extractor for parameter in module.parameters()}
+        for name, parameter in encoder.named_parameters():
+            if name.endswith(".bias") and id(parameter) not in extractor:
+                parameter.requires_grad_(True)
+
+
+def freeze_weights_(encoder: SpeechEncoder) -> None:
+    """Freeze all weights, biases and norms, as S3-Router does; the vector of SpecAugment stays trainable.
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+        Changed in place; put masks on it afterwards.
+    """
+    learns = encoder.mask_vector.requires_grad
+    encoder.requires_grad_(False)
+    encoder.mask_vector.requires_grad_(learns)
