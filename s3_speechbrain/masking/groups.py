@@ -1,8 +1,8 @@
 """Which masks are ranked together, and when they are renewed.
 
 A mask is a function of the scores, so it is stale as soon as an optimiser, a checkpoint or anyone else has
-written to them. Every forward pass asks; the answer costs next to nothing, because PyTorch counts the writes to
-a tensor. Training loops therefore need no hook, and cannot forget one.
+written to them. Every forward pass asks; the answer costs next to nothing, because PyTorch counts the writes
+to a tensor. Training loops therefore need no hook, and cannot forget one.
 """
 
 from collections.abc import Sequence

@@ -19,25 +19,28 @@ def sparsity_report(encoder: nn.Module) -> dict[str, float | dict[str, float]]:
     dict
         ``masked``: of the weights that carry a mask; ``linears``: of all FFN and attention weights of the
         transformer; ``model``: of all encoder parameters, scores not counted; ``per_layer``: of each masked
-        weight, by dotted name. All in [0, 1]; 0 where there is nothing to count. ``linears`` counts zeros in
-        FFN and attention weights only.
+        weight, by dotted name. All in [0, 1]; 0 where there is nothing to count.
     """
     renew_masks_(encoder)
     masks = masks_of(encoder)
-    total: dict[str, int] = {"masked": 0, "linears": 0, "model": 0}
+    total = {"masked": 0, "linears": 0, "model": 0}
+    zeros = dict.fromkeys(total, 0)
+    per_layer = {}
     for name, parameter in encoder.named_parameters():
-        layer, _, rest = name.partition(".parametrizations.weight.")
-        if rest and rest != "original":
-            continue  # scores are not parameters of the encoder
-        total["model"] += parameter.numel()
-        is_weight = rest == "original" or name.endswith(".weight")
-        layer = layer if rest else name.removesuffix(".weight")
-        total["masked"] += parameter.numel() if is_weight and layer in masks else 0
-        total["linears"] += parameter.numel() if is_weight and group_of(layer) in ("ffn", "attention") else 0
-    removed = {name: 1 - float(masked.keep.double().mean()) for name, masked in masks.items()}
-    size = {name: encoder.get_submodule(name).parametrizations.weight.original.numel() for name in masks}
-    zeros = {name: round(removed[name] * size[name]) for name in masks}
-    in_linears = sum(count for name, count in zeros.items() if group_of(name) in ("ffn", "attention"))
-    of = {"masked": sum(zeros.values()), "linears": in_linears, "model": sum(zeros.values())}
-    fractions = {key: of[key] / total[key] if total[key] else 0.0 for key in total}
-    return {**fractions, "per_layer": {name: zeros[name] / size[name] for name in masks}}
+        layer, _, role = name.replace(".parametrizations.weight.original", ".weight").rpartition(".")
+        if role == "score":
+            continue  # the scores are not part of the encoder that is shipped
+        size = parameter.numel()
+        counts = ["model"]
+        if role == "weight" and group_of(layer) in ("ffn", "attention"):
+            counts.append("linears")
+        removed = 0
+        if role == "weight" and layer in masks:
+            counts.append("masked")
+            keep = masks[layer].keep  # a structured mask stands for several weights per entry
+            removed = int((~keep).sum()) * (size // keep.numel())
+            per_layer[layer] = removed / size
+        for key in counts:
+            total[key] += size
+            zeros[key] += removed
+    return {**{key: zeros[key] / max(total[key], 1) for key in total}, "per_layer": per_layer}

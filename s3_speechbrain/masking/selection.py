@@ -2,8 +2,8 @@
 
 The definition, for one matrix or for several that compete: list all entries in ascending order of
 ``|score|``, equal ones by ascending position; the first ``zeros`` are removed, the others are kept. A sort
-would say just that, at a cost above the rest of a training step. A partition finds the one number that matters,
-the largest removed magnitude, in linear time; one comparison with it gives the mask.
+would say just that, but costs far too much in every step. A partition finds the one number that matters, the
+largest removed magnitude, in linear time; one comparison with it gives the mask.
 """
 
 from collections.abc import Iterable, Sequence

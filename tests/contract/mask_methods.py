@@ -1,0 +1,53 @@
+"""The methods that keep the contract. A new method adds one entry to `METHODS`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from s3_speechbrain.masking import MaskConfig, bake_, keep_masks, load_keep_masks_, mask_
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the contract needs to know about a method that removes connections.
+
+    Parameters
+    ----------
+    apply : callable
+        (encoder, sparsity) -> None: the verb.
+    groups : tuple of str
+        The layer groups it touches.
+    unit : callable
+        Weight shape -> number of entries of its mask.
+    learns : callable
+        (parameter name, is it a touched weight) -> should a training step move it?
+    masks, load, bake : callable
+        Read the masks, put fixed ones on a fresh encoder, make an ordinary encoder.
+    """
+
+    apply: Callable[[nn.Module, float], object]
+    groups: tuple[str, ...] = ("ffn",)
+    unit: Callable[[Tensor], int] = Tensor.numel
+    learns: Callable[[str], bool] = lambda name: name.endswith(".score")
+    masks: Callable[[nn.Module], dict[str, Tensor]] = field(default=keep_masks)
+    load: Callable[[nn.Module, dict[str, Tensor]], None] = field(default=load_keep_masks_)
+    bake: Callable[[nn.Module], None] = field(default=bake_)
+
+
+def _masks(**settings: object) -> Callable[[nn.Module, float], object]:
+    return lambda encoder, sparsity: mask_(encoder, MaskConfig(sparsity=sparsity, **settings))
+
+
+BOTH = ("ffn", "attention")
+METHODS = {
+    "mask": Method(_masks()),
+    "mask_magnitude_all": Method(_masks(groups=BOTH, init="magnitude"), BOTH),
+    "mask_layer": Method(_masks(groups=BOTH, scope="layer"), BOTH),
+    "mask_global_sigmoid": Method(_masks(groups=BOTH, scope="global", ste="sigmoid"), BOTH),
+    "mask_row": Method(_masks(structure="row"), unit=lambda weight: weight.shape[0]),
+    "mask_column": Method(_masks(structure="column"), unit=lambda weight: weight.shape[1]),
+    "mask_cotrained": Method(
+        _masks(train_weights=True), learns=lambda name: name.endswith((".score", ".weight.original"))
+    ),
+}

@@ -1,0 +1,164 @@
+"""Rules that every method keeps, on a toy wav2vec2 of the layer-norm kind."""
+
+import copy
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from mask_methods import METHODS
+from speechbrain.utils.checkpoints import Checkpointer
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from s3_speechbrain.layers import select_layers
+
+SPARSITY = 0.3
+WAVS = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(0)
+    dropouts = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout")
+    config = Wav2Vec2Config(
+        **dict.fromkeys(dropouts, 0.0),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=36,
+        conv_dim=[8] * 7,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=4,
+        num_conv_pos_embedding_groups=2,
+    )
+    return Wav2Vec2Model(config).eval().requires_grad_(False)
+
+
+@pytest.fixture(params=METHODS)
+def method(request):
+    return METHODS[request.param]
+
+
+def hidden(encoder, wavs=WAVS):
+    with torch.no_grad():
+        return encoder(wavs).last_hidden_state
+
+
+def train(encoder, steps=2):
+    """Train what is trainable; return the names of the parameters that moved."""
+    before = {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    optimizer = torch.optim.Adam([p for p in encoder.parameters() if p.requires_grad], lr=0.01)
+    target = torch.randn(hidden(encoder).shape, generator=torch.Generator().manual_seed(1))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (encoder(WAVS).last_hidden_state - target).square().mean().backward()
+        optimizer.step()
+    return {name for name, p in encoder.named_parameters() if not torch.equal(before[name], p)}
+
+
+def test_identity_at_sparsity_0(encoder, method):
+    dense = hidden(encoder)
+    method.apply(encoder, 0.0)
+    assert torch.equal(hidden(encoder), dense)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.08, 0.1, 0.5, 0.97])
+def test_exact_kept_count_also_after_training(encoder, method, sparsity):
+    layers = select_layers(encoder, method.groups)
+    entries = [method.unit(layer.weight) for layer in layers.values()]
+    method.apply(encoder, sparsity)
+    for _ in range(2):
+        zeros = [int((~keep).sum()) for keep in method.masks(encoder).values()]
+        # Joint rankings round once, rankings per matrix once per matrix: never off by more than a half each.
+        wanted = Fraction(str(sparsity)) * sum(entries)
+        assert abs(sum(zeros) - wanted) <= Fraction(len(entries), 2)
+        if len(set(entries)) == 1 and "ffn" in method.groups and len(method.groups) == 1:
+            assert zeros == [round(Fraction(str(sparsity)) * entries[0])] * len(zeros)
+        train(encoder)
+
+
+def test_gradients_reach_only_what_should_learn(encoder, method):
+    method.apply(encoder, SPARSITY)
+    wanted = {name for name, _ in encoder.named_parameters() if method.learns(name)}
+    assert wanted
+    assert train(encoder) == wanted
+    assert {name for name, p in encoder.named_parameters() if p.grad is not None} == wanted
+
+
+def test_state_dict_round_trip(encoder, method):
+    fresh = copy.deepcopy(encoder)
+    method.apply(encoder, SPARSITY)
+    train(encoder)
+    method.apply(fresh, SPARSITY)
+    fresh.load_state_dict(encoder.state_dict())
+    assert torch.equal(hidden(fresh), hidden(encoder))
+
+
+def test_speechbrain_checkpointer_round_trip_goes_on_the_same(encoder, method, tmp_path):
+    fresh = copy.deepcopy(encoder)
+    method.apply(encoder, SPARSITY)
+    train(encoder)
+    Checkpointer(tmp_path, {"encoder": encoder}).save_checkpoint()
+    method.apply(fresh, SPARSITY)
+    Checkpointer(tmp_path, {"encoder": fresh}).recover_if_possible()
+    for model in (encoder, fresh):
+        train(model)
+    assert torch.equal(hidden(fresh), hidden(encoder))
+
+
+def test_baked_equals_masked(encoder, method):
+    method.apply(encoder, SPARSITY)
+    train(encoder)
+    masked, masks = hidden(encoder), method.masks(encoder)
+    method.bake(encoder)
+    assert torch.equal(hidden(encoder), masked)
+    for name, keep in masks.items():
+        weight = encoder.get_submodule(name).weight
+        assert bool((weight[~keep.expand_as(weight)] == 0).all())
+
+
+def test_packed_round_trip(encoder, method):
+    fresh = copy.deepcopy(encoder)
+    method.apply(encoder, SPARSITY)
+    learned_weights = any(method.learns(f"{name}.weight.original") for name in method.masks(encoder))
+    if not learned_weights:  # else the masks alone do not tell the model
+        train(encoder)
+    masks = method.masks(encoder)
+    packed = {name: (np.packbits(keep.numpy()), keep.shape) for name, keep in masks.items()}
+    unpacked = {
+        name: torch.from_numpy(np.unpackbits(bits, count=shape.numel()).astype(bool)).view(shape)
+        for name, (bits, shape) in packed.items()
+    }
+    method.load(fresh, unpacked)
+    assert torch.equal(hidden(fresh), hidden(encoder))
+
+
+def test_batched_equals_alone(encoder, method):
+    method.apply(encoder, SPARSITY)
+    lengths = [4000, 2500]
+    padded, attention = torch.zeros(2, 4000), torch.zeros(2, 4000, dtype=torch.long)
+    for row, length in enumerate(lengths):
+        padded[row, :length] = WAVS[row, :length]
+        attention[row, :length] = 1
+    with torch.no_grad():
+        together = encoder(padded, attention_mask=attention).last_hidden_state
+    for row, length in enumerate(lengths):
+        alone = hidden(encoder, WAVS[row : row + 1, :length])[0]
+        torch.testing.assert_close(together[row, : len(alone)], alone, rtol=0, atol=1e-5)
+
+
+def test_gradient_checkpointing_changes_nothing(encoder, method):
+    method.apply(encoder, SPARSITY)
+    encoder.train()
+    encoder.config.layerdrop = encoder.config.mask_time_prob = encoder.config.mask_feature_prob = 0.0
+    found = []
+    for checkpointing in (False, True):
+        if checkpointing:
+            encoder.gradient_checkpointing_enable({"use_reentrant": False})
+        encoder.zero_grad()
+        encoder(WAVS).last_hidden_state[..., 0].sum().backward()
+        found.append({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        assert torch.equal(found[1][name], gradient)
