@@ -199,7 +199,12 @@ class BatchStream(IterableDataset):
     """
 
     def __init__(
-        self, clips: Clips, seconds: float, seed: int, stretch: int | None = None, counter: EpochCounter | None = None
+        self,
+        clips: Clips,
+        seconds: float,
+        seed: int,
+        stretch: int | None = None,
+        counter: EpochCounter | None = None,
     ) -> None:
         super().__init__()
         self.clips, self.seconds, self.seed = clips, seconds, seed

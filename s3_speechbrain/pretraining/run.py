@@ -42,7 +42,9 @@ class PretrainingBrain(sb.Brain):
         wavs, wav_lens = batch
         self.heard += float((wav_lens * wavs.shape[1]).sum()) / 16000
         for group in self.optimizer.param_groups:
-            group["lr"] = self.hparams.lr * tri_stage(self.optimizer_step, self.hparams.updates, **self.hparams.lr_stages)
+            group["lr"] = self.hparams.lr * tri_stage(
+                self.optimizer_step, self.hparams.updates, **self.hparams.lr_stages
+            )
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Begin a new set of averages."""
@@ -91,7 +93,9 @@ def loaders(train: Clips, valid: Clips, counter: sb.utils.epoch_loop.EpochCounte
 
 def summary(hparams: Mapping, counts: Mapping, clips: Clips, student: torch.nn.Module) -> dict:
     """Collect what the model card and ``pretraining.json`` state about a finished run."""
-    rows = [json.loads(line) for line in (Path(hparams["output_folder"]) / "curve.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (Path(hparams["output_folder"]) / "curve.jsonl").read_text().splitlines()
+    ]
     return {
         "parameters": sum(parameter.numel() for parameter in student.model.parameters()),
         "hours": round(clips.hours, 2),

@@ -5,12 +5,15 @@ python train.py hparams/distil_whisper.yaml --folders "[clips_a, clips_b]" --tea
 """
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from s3_speechbrain.brains.checkpoints import AtomicCheckpointer, RandomState
+from s3_speechbrain.brains.checkpoints import AtomicCheckpointer
 from s3_speechbrain.brains.experiment import start
+from s3_speechbrain.brains.state import RandomState
 from s3_speechbrain.errors import tell_user_errors
 from s3_speechbrain.pretraining.corpus import collate, draw_batches, load_clips, split_held_out
 from s3_speechbrain.pretraining.objectives import LayerRegression, MaskedPrediction
@@ -32,9 +35,9 @@ def build_objective(hparams: dict, student, train):
 
 
 @tell_user_errors
-def main() -> None:
-    """Run the recipe."""
-    hparams, run_opts = start()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Load audio, train the student, save it as a folder that every recipe takes as its backbone."""
+    hparams, run_opts = start(argv)
     folder = Path(hparams["output_folder"])
     clips, counts = load_clips(hparams["folders"], threads=hparams["threads"] or 1)
     train, valid = split_held_out(clips, hparams["held_out"])
@@ -55,8 +58,8 @@ def main() -> None:
     save_half(student.to(torch.device("cpu")), folder / "backbone")
     found = json.dumps(summary(hparams, counts, clips, student), indent=2)
     (folder / "backbone" / "pretraining.json").write_text(found + "\n")
-    print(f"the backbone is in {folder / 'backbone'}; use it with --encoder_source {folder / 'backbone'}")
+    print(f"the backbone is in {folder / 'backbone'}; use it with --source {folder / 'backbone'}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -69,7 +69,9 @@ def test_a_clip_gives_the_same_output_alone_and_in_a_padded_batch(folder):
             alone = encoder(clip[None], torch.ones(1))
             count = int(alone.frames)
             assert count == int(together.frames[row]) == int(encoder.frame_count(len(clip)))
-            torch.testing.assert_close(together.hidden[row, :count], alone.hidden[0, :count], atol=1e-5, rtol=0)
+            torch.testing.assert_close(
+                together.hidden[row, :count], alone.hidden[0, :count], atol=1e-5, rtol=0
+            )
 
 
 def test_what_fills_the_padding_does_not_matter(folder):
@@ -101,7 +103,9 @@ def test_gradient_checkpointing_gives_the_same_gradients(folder):
     for checkpointing in (False, True):
         encoder = SpeechEncoder(str(folder), dropout=0.0, gradient_checkpointing=checkpointing).train()
         encoder(batch, lengths).hidden.square().mean().backward()
-        gradients.append(encoder.layers[0].get_parameter(next(n for n, _ in encoder.layers[0].named_parameters())).grad)
+        gradients.append(
+            encoder.layers[0].get_parameter(next(n for n, _ in encoder.layers[0].named_parameters())).grad
+        )
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-7, rtol=1e-4)
 
 
@@ -134,7 +138,9 @@ def test_saved_folder_gives_the_same_encoder(folder, tmp_path):
     encoder.save_pretrained(tmp_path)
     _, batch, lengths = waves(8000, 16000)
     with torch.no_grad():
-        torch.testing.assert_close(SpeechEncoder(str(tmp_path)).eval()(batch, lengths), encoder(batch, lengths))
+        torch.testing.assert_close(
+            SpeechEncoder(str(tmp_path)).eval()(batch, lengths), encoder(batch, lengths)
+        )
 
 
 def test_random_weights_follow_the_seed(folder):
@@ -161,9 +167,13 @@ def test_layer_norm_family_agrees_with_transformers(tmp_path):
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path)
     encoder = SpeechEncoder(str(tmp_path)).eval()
     _, batch, _ = waves(16000)
-    inputs = Wav2Vec2FeatureExtractor(do_normalize=True)(batch[0].numpy(), sampling_rate=16000, return_tensors="pt")
+    inputs = Wav2Vec2FeatureExtractor(do_normalize=True)(
+        batch[0].numpy(), sampling_rate=16000, return_tensors="pt"
+    )
     with torch.no_grad():
-        reference = Wav2Vec2Model.from_pretrained(tmp_path).eval()(inputs.input_values, output_hidden_states=True)
+        reference = Wav2Vec2Model.from_pretrained(tmp_path).eval()(
+            inputs.input_values, output_hidden_states=True
+        )
         ours = encoder(batch, torch.ones(1), all_layers=True).hidden
     for state, expected in zip(ours[:-1], reference.hidden_states[:-1], strict=True):
         torch.testing.assert_close(state, expected, atol=1e-5, rtol=0)
@@ -187,7 +197,11 @@ def test_whisper_agrees_with_transformers_on_30_seconds(tmp_path):
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("/no/such/folder", "no encoder folder"), ("./nothing", "no encoder folder"), ("a/b/c", "no encoder folder")],
+    [
+        ("/no/such/folder", "no encoder folder"),
+        ("./nothing", "no encoder folder"),
+        ("a/b/c", "no encoder folder"),
+    ],
 )
 def test_wrong_sources_are_told_in_one_line(source, message):
     with pytest.raises(UserError, match=message):
