@@ -174,11 +174,12 @@ def draw_batches(clips: Clips, seconds: float, seed: int, number: int) -> list[l
     return batches
 
 
-def collate(clips: Clips, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Return padded waveforms (B, N) in [-1, 1] and relative lengths (B,)."""
+def collate(clips: Clips, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[str]]:
+    """Return padded waveforms (B, N) in [-1, 1], relative lengths (B,) and names."""
     wavs = [torch.from_numpy(clips.arrays[i]).float() / 32768 for i in indices]
     lengths = torch.tensor([len(wav) for wav in wavs])
-    return torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True), lengths / lengths.max()
+    padded = torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True)
+    return padded, lengths / lengths.max(), [clips.names[i] for i in indices]
 
 
 class BatchStream(IterableDataset):
@@ -213,7 +214,7 @@ class BatchStream(IterableDataset):
     def __len__(self) -> int:
         return self.stretch or len(draw_batches(self.clips, self.seconds, self.seed, 0))
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
         """Iterate over the batches of the stretch that is due."""
         first = (self.counter.current - 1) * self.stretch if self.counter else 0
         place = number = 0

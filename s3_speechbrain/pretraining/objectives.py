@@ -15,9 +15,30 @@ class Labeller(Protocol):
     """Turns waveforms into one unit per 20 ms frame."""
 
     units: int
+    centre: float  # of its first frame, in samples
 
     def __call__(self, wavs: Tensor, wav_lens: Tensor) -> Tensor:
         """Return int64 labels of shape (B, T)."""
+
+
+def frame_centre(encoder: SpeechEncoder) -> float:
+    """Return where in a clip, in samples, the centre of an encoder's first frame lies.
+
+    Whisper pads its spectrogram by half a window, so its frames are centred on multiples of 20 ms; an extractor
+    without padding is late by half its receptive field. Frames of two encoders match when their centres do.
+    """
+    if encoder.family == "whisper":
+        return 0.0
+    field, jump = 1, 1
+    for layer in encoder.model.feature_extractor.conv_layers:
+        field += (layer.conv.kernel_size[0] - 1) * jump
+        jump *= layer.conv.stride[0]
+    return field / 2
+
+
+def frames_late(student: SpeechEncoder, centre: float) -> int:
+    """Count by how many frames a student's frames come after targets whose first frame is centred at `centre`."""
+    return max(0, round((frame_centre(student) - centre) / student.frame_stride))
 
 
 class Standardise(nn.Module):
@@ -43,62 +64,102 @@ class Standardise(nn.Module):
         return (frames - self.mean) * torch.rsqrt(self.variance + 1e-5)
 
 
+class TaughtLayers:
+    """Some layers of a frozen teacher, computed once per clip if asked to.
+
+    Parameters
+    ----------
+    teacher : SpeechEncoder
+        Frozen; any family.
+    layers : sequence of int
+        Which layers, 0 being the transformer's input.
+    remember : bool
+        Keep what was computed in memory as float16: 100 kB a second of audio for two layers of width 512. Worth it
+        from the second pass over the data on.
+    """
+
+    def __init__(self, teacher: SpeechEncoder, layers: Sequence[int], remember: bool = False) -> None:
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.layers = sorted(set(layers))
+        self.remember = remember
+        self._known: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(
+        self, wavs: Tensor, wav_lens: Tensor, names: Sequence[str]
+    ) -> tuple[dict[int, Tensor], Tensor]:
+        """Return layer -> hidden states (B, T, D), and valid frames (B,), of clips known by unique names."""
+        if not all(name in self._known for name in names):
+            self.teacher.to(wavs.device)
+            every, frames = self.teacher(wavs, wav_lens, all_layers=True)
+            chosen = torch.stack([every[layer] for layer in self.layers], dim=2)
+            if not self.remember:
+                return dict(zip(self.layers, chosen.float().unbind(2), strict=True)), frames
+            for name, row, count in zip(names, chosen, frames.tolist(), strict=True):
+                self._known[name] = row[:count].half().cpu()
+        rows = [self._known[name] for name in names]
+        padded = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(wavs.device).float()
+        frames = torch.tensor([len(row) for row in rows], device=wavs.device)
+        return dict(zip(self.layers, padded.unbind(2), strict=True)), frames
+
+
 class LayerRegression(nn.Module):
     """Match a frozen teacher's layers: L1 and cosine on standardised channels (DistilHuBERT, Equation 1).
+
+    Each pair has a linear head of its own, thrown away after pretraining.
 
     Parameters
     ----------
     teacher : SpeechEncoder
         Frozen; not part of the student's checkpoint.
     pairs : sequence of (int, int)
-        (student layer, teacher layer), 0 being the transformer's input. A pair of inner layers with equal numbers
-        is matched directly, so that layers taken over from the teacher stay meaningful; any other goes through a
-        linear head of its own, thrown away after pretraining.
+        (student layer, teacher layer), 0 being the transformer's input.
     width : int
         Student width D.
     cosine : float
         Weight of the cosine term.
+    remember : bool
+        See `TaughtLayers`.
     """
 
     def __init__(
-        self, teacher: SpeechEncoder, pairs: Sequence[Sequence[int]], width: int, cosine: float = 1.0
+        self,
+        teacher: SpeechEncoder,
+        pairs: Sequence[Sequence[int]],
+        width: int,
+        cosine: float = 1.0,
+        remember: bool = False,
     ) -> None:
         super().__init__()
-        self._teacher = [teacher.eval().requires_grad_(False)]  # in a list: not a submodule, never saved
         self.pairs = [tuple(pair) for pair in pairs]
         self.cosine = cosine
-        last = max(student for student, _ in self.pairs)
-        self.heads = nn.ModuleDict()
-        self.scales = nn.ModuleDict()
-        for student, target in self.pairs:
-            key = f"{student}_{target}"
-            self.scales[key] = Standardise(teacher.width)
-            if student != target or student == last:
-                self.heads[key] = nn.Linear(width, teacher.width)
+        self.taught = TaughtLayers(teacher, [layer for _, layer in self.pairs], remember)
+        names = [f"{student}_{target}" for student, target in self.pairs]
+        self.heads = nn.ModuleDict({name: nn.Linear(width, teacher.width) for name in names})
+        self.scales = nn.ModuleDict({name: Standardise(teacher.width) for name in names})
 
-    def forward(self, student: SpeechEncoder, wavs: Tensor, wav_lens: Tensor) -> dict[str, Tensor]:
-        """Return the loss and its parts for one batch of waveforms (B, N)."""
-        teacher = self._teacher[0].to(wavs.device)
-        with torch.no_grad():
-            taught, taught_frames = teacher(wavs, wav_lens, all_layers=True)
+    def forward(
+        self, student: SpeechEncoder, wavs: Tensor, wav_lens: Tensor, names: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """Return the loss and its parts for one batch of waveforms (B, N) of clips with unique names."""
+        taught, taught_frames = self.taught(wavs, wav_lens, names)
+        late = frames_late(student, frame_centre(self.taught.teacher))
+        taught = {layer: states[:, late:] for layer, states in taught.items()}
+        taught_frames = taught_frames - late
         learned, frames = student(wavs, wav_lens, all_layers=True)
-        size = min(learned[0].shape[1], taught[0].shape[1])
+        size = min(learned[0].shape[1], next(iter(taught.values())).shape[1])
         mask = valid(torch.minimum(frames, taught_frames), size)
         parts = {}
         with torch.autocast(wavs.device.type, enabled=False):
-            for student_layer, teacher_layer in self.pairs:
-                key = f"{student_layer}_{teacher_layer}"
-                target = taught[teacher_layer][:, :size][mask].float()
-                guess = learned[student_layer][:, :size][mask].float()
-                guess = self.heads[key](guess) if key in self.heads else guess
-                parts[key] = self._distance(self.scales[key], guess, target, direct=key not in self.heads)
+            for (student_layer, teacher_layer), name in zip(self.pairs, self.heads, strict=True):
+                target = taught[teacher_layer][:, :size][mask]
+                if self.training:
+                    self.scales[name].update(target)
+                guess = self.heads[name](learned[student_layer][:, :size][mask].float())
+                parts[name] = self._distance(guess, self.scales[name](target))
         return {"loss": torch.stack(list(parts.values())).mean(), **parts}
 
-    def _distance(self, scale: Standardise, guess: Tensor, target: Tensor, direct: bool) -> Tensor:
-        if self.training:
-            scale.update(target)
-        target = scale(target)
-        guess = scale(guess) if direct else guess
+    def _distance(self, guess: Tensor, target: Tensor) -> Tensor:
         similarity = nn.functional.cosine_similarity(guess, target, dim=-1)
         return (guess - target).abs().mean() - self.cosine * nn.functional.logsigmoid(similarity).mean()
 
@@ -122,9 +183,12 @@ class MaskedPrediction(nn.Module):
         self.mask = dict(mask)
         self.head = nn.Linear(width, labeller.units)
 
-    def forward(self, student: SpeechEncoder, wavs: Tensor, wav_lens: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, student: SpeechEncoder, wavs: Tensor, wav_lens: Tensor, names: Sequence[str]
+    ) -> dict[str, Tensor]:
         """Return the loss and the accuracy on masked frames for one batch of waveforms (B, N)."""
-        labels = self._labeller[0](wavs, wav_lens)
+        del names
+        labels = self._labeller[0](wavs, wav_lens)[:, frames_late(student, self._labeller[0].centre) :]
         features, frames = student.extract(wavs, wav_lens)
         frames = frames.clamp(max=labels.shape[1])
         masked = draw_spans(frames, features.shape[1], self.mask["prob"], int(self.mask["length"])).to(

@@ -26,10 +26,12 @@ class PretrainingBrain(sb.Brain):
     Reads from hparams: ``updates``, ``updates_per_epoch``, ``lr``, ``lr_stages``, ``output_folder``.
     """
 
-    def compute_forward(self, batch: tuple[Tensor, Tensor], stage: sb.Stage) -> dict[str, Tensor]:
+    def compute_forward(self, batch: tuple[Tensor, Tensor, list[str]], stage: sb.Stage) -> dict[str, Tensor]:
         """Return the objective's loss and its parts."""
-        wavs, wav_lens = (tensor.to(self.device) for tensor in batch)
-        return self.modules.objective(self.modules.student, wavs, wav_lens)
+        wavs, wav_lens, names = batch
+        return self.modules.objective(
+            self.modules.student, wavs.to(self.device), wav_lens.to(self.device), names
+        )
 
     def compute_objectives(self, predictions: dict[str, Tensor], batch: object, stage: sb.Stage) -> Tensor:
         """Collect the parts for the log and return the loss."""
@@ -37,9 +39,9 @@ class PretrainingBrain(sb.Brain):
             self.parts.setdefault(name, []).append(float(value.detach()))
         return predictions["loss"]
 
-    def on_fit_batch_start(self, batch: tuple[Tensor, Tensor], should_step: bool) -> None:
+    def on_fit_batch_start(self, batch: tuple[Tensor, Tensor, list[str]], should_step: bool) -> None:
         """Set the learning rate of this update and count the audio heard."""
-        wavs, wav_lens = batch
+        wavs, wav_lens, _ = batch
         self.heard += float((wav_lens * wavs.shape[1]).sum()) / 16000
         for group in self.optimizer.param_groups:
             group["lr"] = self.hparams.lr * tri_stage(

@@ -10,14 +10,17 @@ from torch import Tensor, nn
 
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.pretraining.objectives import frame_centre
 
 logger = logging.getLogger(__name__)
+
+WINDOW = 400  # samples of a spectrum, 25 ms
 
 
 def mfcc_features(wavs: Tensor, wav_lens: Tensor) -> Tensor:
     """Return 39 MFCCs (13, deltas, double deltas) every 20 ms: (B, N) to (B, T, 39), as HuBERT's first iteration."""
     mfcc = torchaudio.transforms.MFCC(
-        n_mfcc=13, melkwargs={"n_fft": 400, "hop_length": 320, "n_mels": 40, "center": False}
+        n_mfcc=13, melkwargs={"n_fft": WINDOW, "hop_length": 320, "n_mels": 40, "center": False}
     ).to(wavs.device)(wavs)
     delta = torchaudio.functional.compute_deltas(mfcc)
     return torch.cat([mfcc, delta, torchaudio.functional.compute_deltas(delta)], dim=1).transpose(1, 2)
@@ -28,6 +31,7 @@ class TeacherLayer:
 
     def __init__(self, teacher: SpeechEncoder, layer: int) -> None:
         self.teacher, self.layer = teacher.eval().requires_grad_(False), layer
+        self.centre = frame_centre(teacher)
 
     @torch.no_grad()
     def __call__(self, wavs: Tensor, wav_lens: Tensor) -> Tensor:
@@ -48,10 +52,11 @@ class KMeansUnits(nn.Module):
 
     def __init__(self, features: Callable[[Tensor, Tensor], Tensor], units: int = 100) -> None:
         super().__init__()
+        self.centre = getattr(features, "centre", WINDOW / 2)
         self.features, self.units = features, units
         self.register_buffer("centroids", torch.zeros(0))
 
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor]], seed: int = 1) -> "KMeansUnits":
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor, list[str]]], seed: int = 1) -> "KMeansUnits":
         """Find the centroids with scikit-learn's mini-batch k-means on the frames of some batches.
 
         Raises
@@ -62,7 +67,7 @@ class KMeansUnits(nn.Module):
         from sklearn.cluster import MiniBatchKMeans
 
         frames = []
-        for wavs, wav_lens in batches:
+        for wavs, wav_lens, _ in batches:
             found = self.features(wavs, wav_lens)
             count = (wav_lens * found.shape[1]).long()
             frames += [row[:n].numpy() for row, n in zip(found, count.tolist(), strict=True)]
@@ -97,8 +102,9 @@ class RandomProjectionUnits(nn.Module):
     def __init__(self, units: int = 1024, width: int = 16, mel_bins: int = 80, seed: int = 1) -> None:
         super().__init__()
         self.units = units
+        self.centre = (WINDOW + 160) / 2  # of two windows, 10 ms apart
         self.mel = torchaudio.transforms.MelSpectrogram(
-            16000, n_fft=400, hop_length=160, n_mels=mel_bins, center=False
+            16000, n_fft=WINDOW, hop_length=160, n_mels=mel_bins, center=False
         )
         generator = torch.Generator().manual_seed(seed)
         projection = torch.randn(2 * mel_bins, width, generator=generator) / (2 * mel_bins) ** 0.5

@@ -25,8 +25,10 @@ from s3_speechbrain.pretraining.units import KMeansUnits
 def build_objective(hparams: dict, student, train):
     """Choose what the student predicts: a teacher's layers, or units of masked frames."""
     if hparams["target"] == "regression":
-        take_layers_(student, hparams["teacher_encoder"], hparams["take_layers"])
-        return LayerRegression(hparams["teacher_encoder"], hparams["pairs"], student.width)
+        if hparams["take_layers"]:
+            take_layers_(student, hparams["teacher_encoder"], hparams["take_layers"])
+        remember = hparams["remember_teacher"]
+        return LayerRegression(hparams["teacher_encoder"], hparams["pairs"], student.width, remember=remember)
     labeller = hparams["labeller"]
     if isinstance(labeller, KMeansUnits):
         first = draw_batches(train, hparams["batch_seconds"], hparams["seed"], 0)[: hparams["kmeans_batches"]]

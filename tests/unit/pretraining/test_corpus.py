@@ -73,7 +73,7 @@ def test_stretches_go_on_where_the_last_one_stopped():
     stream = BatchStream(clips, 2.0, seed=1, stretch=3, counter=counter)
     seen = []
     for counter.current in (1, 2, 3):
-        seen += [wavs for wavs, _ in stream]
+        seen += [wavs for wavs, *_ in stream]
     passes = [batch for number in range(3) for batch in draw_batches(clips, 2.0, 1, number)]
     expected = [collate(clips, batch)[0] for batch in passes[:9]]
     assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
