@@ -1,7 +1,6 @@
-"""From manifests to batches: reading audio, dynamic batch sizes, an endless reproducible stream."""
+"""From manifests to padded batches: reading audio, leaving out what cannot be read."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,16 +10,13 @@ import soundfile
 import torch
 import torchaudio
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.dataio.sampler import DynamicBatchSampler
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Sampler
 
 from s3_speechbrain.brains.tokens import Tokenizer
 
-logger = logging.getLogger(__name__)
-
 RATE = 16000
+SILENCE = "(silence)"  # id of the clip that stands in for a batch of unreadable ones
 
 
 @dataclass
@@ -181,7 +177,7 @@ class Clips(torch.utils.data.Dataset):
         if (
             not good
         ):  # one silent clip without a target, so that every process still runs forward and backward
-            good = [{"id": "(silence)", "text": "", "tokens": [], "signal": torch.zeros(RATE)}]
+            good = [{"id": SILENCE, "text": "", "tokens": [], "signal": torch.zeros(RATE)}]
         signals = [item["signal"] for item in good]
         sizes = torch.tensor([len(signal) for signal in signals])
         stage = self.stage if signals[0].dim() > 1 else "wave"
@@ -197,89 +193,3 @@ class Clips(torch.utils.data.Dataset):
             stage=stage,
             skipped=skipped,
         )
-
-
-def by_duration(durations: Sequence[float], seconds: float) -> list[list[int]]:
-    """Cut clips, longest first, into batches of at most `seconds`, padding included."""
-    batches: list[list[int]] = []
-    room = 0
-    for index in sorted(range(len(durations)), key=lambda index: -durations[index]):
-        if room == 0:
-            batches.append([])
-            room = max(1, int(seconds / max(durations[index], 1e-3)))
-        batches[-1].append(index)
-        room -= 1
-    return batches
-
-
-def bucket_edges(durations: Sequence[float], seconds: float) -> list[float]:
-    """Choose upper edges of duration buckets at quantiles, such that each bucket fills about four batches.
-
-    SpeechBrain's own edges assume durations spread up to the batch size; with ten minutes of speech they
-    leave many buckets that never fill a batch.
-    """
-    count = int(np.clip(sum(durations) / seconds / 4, 1, 20))
-    edges = np.quantile(durations, np.linspace(0, 1, count + 1)[1:])
-    return np.unique(np.ceil(edges * 100) / 100).tolist()
-
-
-class BatchStream(Sampler[list[int]]):
-    """An endless stream of shuffled dynamic batches, read in windows.
-
-    Training is measured in updates, not in passes over the data: a window is the batches of some updates, it
-    goes on where the last one stopped, and so no batch is lost where the number of batches of a pass is no
-    multiple of the accumulation. Batch number n is a pure function of seed and n, which makes resuming exact.
-
-    Parameters
-    ----------
-    durations : sequence of float
-        Seconds of each clip.
-    seconds : float
-        Most audio in a batch, in seconds, with padding.
-    seed : int
-        Of the shuffling.
-    rank, world : int
-        Every process takes each `world`-th batch.
-    """
-
-    def __init__(
-        self, durations: Sequence[float], seconds: float, seed: int, rank: int = 0, world: int = 1
-    ) -> None:
-        self.sampler = DynamicBatchSampler(
-            durations,
-            max_batch_length=seconds,
-            bucket_boundaries=bucket_edges(durations, seconds),
-            lengths_list=list(durations),
-            seed=seed,
-        )
-        self.rank, self.world = rank, world
-        self.first, self.count = 0, 0
-        self._passes = self._endless()
-        self._seen: list[list[int]] = []
-        self._position = 0  # number, in the stream, of the first batch of `_seen`
-
-    def window(self, first: int, count: int) -> None:
-        """Choose which of this process's batches the next iteration gives."""
-        self.first, self.count = first, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.first, self.first + self.count):
-            yield self._batch(step * self.world + self.rank)
-
-    def _endless(self) -> Iterator[list[list[int]]]:
-        number = 0
-        while True:
-            self.sampler.set_epoch(number)
-            yield list(self.sampler)
-            number += 1
-
-    def _batch(self, number: int) -> list[int]:
-        if number < self._position:
-            self._passes, self._seen, self._position = self._endless(), [], 0
-        while number >= self._position + len(self._seen):
-            self._position += len(self._seen)
-            self._seen = next(self._passes)
-        return self._seen[number - self._position]

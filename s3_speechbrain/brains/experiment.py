@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import io
-import logging
+import re
 import shlex
 import shutil
 import sys
@@ -15,6 +15,7 @@ import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.tag import Tag
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
@@ -22,6 +23,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.provenance import portable_command
 
 BASE = "base"
+FREE = ("prepare",)  # options of the chosen preparation
 HYPERPARAMS = "hyperparams.yaml"
 METRICS = "metrics.json"
 
@@ -80,9 +82,6 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
         guard_folder(folder, tree)
     hparams = load_hyperpyyaml(stream)
     sb.create_experiment_directory(folder, save_env_desc=False)
-    logging.getLogger("speechbrain.dataio.sampler").setLevel(
-        logging.WARNING
-    )  # it reports every pass over the data
     run_on_main(_keep_settings, args=[folder, resolved])
     hparams["run"] = {
         "config_hash": fingerprint,
@@ -131,8 +130,19 @@ def compose(file: Path, command_line: str = "") -> io.StringIO:
     return stream
 
 
-def merge(tree: CommentedMap, overrides: Mapping, file: Path) -> None:
+def merge(tree: CommentedMap, overrides: Mapping, file: Path, free: bool = False) -> None:
     """Write overrides into a YAML tree in place.
+
+    Parameters
+    ----------
+    tree : CommentedMap
+        Changed in place.
+    overrides : mapping
+        Keys to set; mappings are merged.
+    file : Path
+        Named in messages.
+    free : bool
+        Allow new keys, as below ``!include:`` and `FREE`, whose receivers check them.
 
     Raises
     ------
@@ -141,13 +151,15 @@ def merge(tree: CommentedMap, overrides: Mapping, file: Path) -> None:
     """
     for key, value in overrides.items():
         old = tree.get(key)
-        free = "!include" in _tag(tree) or not len(tree)  # options of a group or of a function, checked there
         if key not in tree and not free:
             near = difflib.get_close_matches(str(key), [str(known) for known in tree], n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"the options are the keys of {file}"
             raise UserError(f"unknown option {key!r}; {hint}")
+        included = "!include" in _tag(old)
+        if included and not isinstance(old, Mapping):  # an include that passes nothing down is no mapping yet
+            old = tree[key] = _tagged_mapping(_tag(old))
         if isinstance(value, Mapping) and isinstance(old, Mapping) and not _tag(value):
-            merge(old, value, file)
+            merge(old, value, file, free=included or key in FREE)
         else:
             tree[key] = value
 
@@ -200,12 +212,14 @@ def _read_mapping(file: Path) -> CommentedMap:
 
 
 def _parse_command_line(text: str) -> Mapping:
+    yaml = _yaml()
+    yaml.allow_duplicate_keys = True
+    options = re.split(r"\n(?=\w+:)", text)
     try:
-        parsed = _yaml().load(text) if text else {}
-    except ruamel.yaml.error.YAMLError as error:
-        raise UserError(
-            f"cannot read the options '{' '.join(text.split())}'; write --key value, once each"
-        ) from error
+        # Of equal keys ruamel keeps the first, a command line means the last.
+        parsed = yaml.load("\n".join(reversed(options))) if text else {}
+    except ruamel.yaml.error.YAMLError:
+        parsed = None
     if not isinstance(parsed, Mapping):
         raise UserError(f"cannot read the options '{' '.join(text.split())}'; write --key value")
     return parsed
@@ -232,6 +246,12 @@ def _require_device(run_opts: RunOptions) -> None:
 def _tag(node: object) -> str:
     tag = getattr(node, "tag", None)
     return str(getattr(tag, "value", None) or "")
+
+
+def _tagged_mapping(tag: str) -> CommentedMap:
+    mapping = CommentedMap()
+    mapping.yaml_set_ctag(Tag(suffix=tag))
+    return mapping
 
 
 def _plain(node: object) -> object:

@@ -1,16 +1,14 @@
 """Encoder and CTC head as one module, and a cache of what the frozen part computes."""
 
-import logging
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from s3_speechbrain.brains.batches import Clips, by_duration
+from s3_speechbrain.brains.batches import Clips
+from s3_speechbrain.brains.sampling import by_duration
 from s3_speechbrain.encoders import SpeechEncoder
-
-logger = logging.getLogger(__name__)
 
 
 class CTCHead(nn.Module):

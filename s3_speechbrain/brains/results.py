@@ -114,7 +114,7 @@ def collect_metrics(
         "test": tests["test"],
         "cost": {
             "wall_s": history.seconds,
-            "updates": brain.optimizer_step,
+            "updates": history.rounds[-1]["updates"],
             "best_update": best["updates"],
             "peak_rss_mb": measure.peak_rss_mb(),
             "trainable": counted.trainable,

@@ -101,7 +101,7 @@ class Pieces:
                     minloglevel=2,
                 )
             except RuntimeError as error:
-                reason = str(error).rsplit(")", 1)[-1].strip(" []") or str(error)
+                reason = str(error).split("] ")[-1].strip(" .")
                 raise UserError(
                     f"SentencePiece cannot make {size} pieces ({reason}); try another --pieces"
                 ) from error
