@@ -26,7 +26,7 @@ LABELS = {
     "mask_ffn": "masks, FFN (default)",
     "mask_all": "masks, FFN + attention",
 }
-MEMORY_STEPS = 3  # the optimiser's state exists from the end of the first step
+MEMORY_STEPS = 3  # the second is the first with the optimiser's state, the third meets the heap as it left it
 
 
 def build(variant: str, layers: int) -> torch.nn.Module:
@@ -39,7 +39,7 @@ def build(variant: str, layers: int) -> torch.nn.Module:
     encoder.freeze_feature_encoder()
     if VARIANTS[variant]:
         encoder.requires_grad_(False)
-        mask_(encoder, MaskConfig(sparsity=0.08, groups=VARIANTS[variant], init="kaiming_uniform"))
+        mask_(encoder, MaskConfig(sparsity=0.08, groups=VARIANTS[variant]))
     return encoder
 
 
@@ -57,9 +57,9 @@ def make_step(variant: str, layers: int, seconds: float) -> tuple[torch.nn.Modul
         log_probs = head(hidden).log_softmax(-1).transpose(0, 1)
         frames = torch.full((2,), hidden.shape[1])
         loss = F.ctc_loss(log_probs, targets, frames, torch.tensor([10, 10]))
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        optimizer.zero_grad()  # where SpeechBrain does it: no gradients are held during the forward pass
 
     return encoder, step
 

@@ -1,7 +1,7 @@
 """Verbs on a whole encoder: mask it, read, set and renew its masks, bake them in."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.layers import layer_index, select_layers
 from s3_speechbrain.masking.config import MaskConfig
 from s3_speechbrain.masking.groups import MaskGroup, renew_groups
-from s3_speechbrain.masking.initialisation import initial_scores
+from s3_speechbrain.masking.initialisation import initial_scores, score_shape
 from s3_speechbrain.masking.parametrisation import MaskedWeight, attach_, detach_
 from s3_speechbrain.masking.selection import count_zeros
 
@@ -59,9 +59,15 @@ def mask_(
     rankings: dict[str, list[str]] = {}
     for name in layers:
         rankings.setdefault(config.ranking_of(name), []).append(name)
+    # What stays is allocated before anything temporary. Between the temporaries of the initialisation it would
+    # leave gaps in the heap that count as used memory to the end.
+    masks = {name: _empty_mask(layer.weight, config) for name, layer in layers.items()}
     peers: list[MaskGroup] = []
     for names in rankings.values():
-        _mask_ranking_({name: layers[name] for name in names}, config, peers)
+        members = {name: masks[name] for name in names}
+        _start_ranking_(members, [layers[name].weight for name in names], config, peers)
+    for name, layer in layers.items():
+        attach_(layer, masks[name], config.train_weights)
     renew_groups(peers)
     return masks_of(encoder)
 
@@ -77,25 +83,27 @@ def _check_layer_sparsity(config: MaskConfig, layers: Mapping[str, nn.Module]) -
         )
 
 
-def _mask_ranking_(layers: Mapping[str, nn.Module], config: MaskConfig, peers: list[MaskGroup]) -> None:
-    weights = [layer.weight for layer in layers.values()]
-    entries = [_score_entries(weight, config.structure) for weight in weights]
-    sparsities = [config.sparsity_of(name) for name in layers]
-    group = MaskGroup(count_zeros(zip(sparsities, entries, strict=True)), peers)
-    seeds = [zlib.crc32(f"{config.seed}/{name}".encode()) for name in layers]
+def _empty_mask(weight: Tensor, config: MaskConfig) -> MaskedWeight:
+    shape = score_shape(weight, config.structure)
+    keep = torch.ones(shape, dtype=torch.bool, device=weight.device)
+    return MaskedWeight(keep, torch.empty(shape, device=weight.device), sigmoid=config.ste == "sigmoid")
+
+
+def _start_ranking_(
+    members: Mapping[str, MaskedWeight], weights: Sequence[Tensor], config: MaskConfig, peers: list[MaskGroup]
+) -> None:
+    """Give masks that are ranked together their group and their first scores."""
+    shares = [(config.sparsity_of(name), masked.keep.numel()) for name, masked in members.items()]
+    group = MaskGroup(count_zeros(shares), peers)
+    seeds = [zlib.crc32(f"{config.seed}/{name}".encode()) for name in members]
     scores = initial_scores(
         config.init, weights, seeds, group.zeros, config.structure, config.magnitude_scale
     )
-    for layer, score in zip(layers.values(), scores, strict=True):
-        keep = torch.ones(score.shape, dtype=torch.bool, device=score.device)
-        masked = MaskedWeight(keep, score, sigmoid=config.ste == "sigmoid")
+    for masked, score in zip(members.values(), scores, strict=True):
         masked.group = group
         group.members.append(masked)
-        attach_(layer, masked, config.train_weights)
-
-
-def _score_entries(weight: Tensor, structure: str) -> int:
-    return {"element": weight.numel(), "row": weight.shape[0], "column": weight.shape[1]}[structure]
+        with torch.no_grad():
+            masked.score.copy_(score)
 
 
 def _masked_layers(encoder: nn.Module) -> Iterator[tuple[str, nn.Module, MaskedWeight]]:

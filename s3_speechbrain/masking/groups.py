@@ -7,8 +7,10 @@ to a tensor. Training loops therefore need no hook, and cannot forget one.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -57,11 +59,11 @@ class MaskGroup:
         """Tell whether a score was written to since the masks were made."""
         return self._seen != self._state()
 
-    def renew(self) -> None:
-        """Make the masks of all members from their scores."""
+    def renew(self, room: np.ndarray | None = None) -> None:
+        """Make the masks of all members from their scores, in some working memory (see `select_`)."""
         state = self._state()
         scores = [member.score for member in self.members]
-        threshold = select_(scores, self.zeros, [member.keep for member in self.members])
+        threshold = select_(scores, self.zeros, [member.keep for member in self.members], room)
         for member in self.members:
             member.threshold = threshold
         self._seen = state
@@ -86,5 +88,16 @@ def renew_groups(groups: Sequence[MaskGroup]) -> None:
         for group in groups:
             group.renew()
         return
+    # The working memory comes from this thread: what a thread allocates for itself stays with it when freed.
+    longest = max(sum(member.score.numel() for member in group.members) for group in groups)
+    rooms: SimpleQueue[np.ndarray] = SimpleQueue()
+    for _ in range(workers):
+        rooms.put(np.empty(longest, np.float32))
+
+    def renew(group: MaskGroup) -> None:
+        room = rooms.get()
+        group.renew(room)
+        rooms.put(room)
+
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(MaskGroup.renew, groups))
+        list(pool.map(renew, groups))

@@ -68,36 +68,54 @@ def initial_scores(
     list of Tensor
         fp32, of the weight's shape, (out, 1) for rows or (1, in) for columns.
     """
-    importance = [_importance(weight, structure) for weight in weights]
     if init == "magnitude":
-        return [value / scale for value in importance]
-    if init == "binary_magnitude":
-        return [keep.float() for keep in keep_largest(importance, zeros)]
-    if init == "negative_binary_magnitude":
+        return [_importance(weight, structure) / scale for weight in weights]
+    if init in ("binary_magnitude", "negative_binary_magnitude"):
+        importance = [_importance(weight, structure) for weight in weights]
+        if init == "binary_magnitude":
+            return [keep.float() for keep in keep_largest(importance, zeros)]
         entries = sum(value.numel() for value in importance)
         return [1.0 - keep.float() for keep in keep_largest(importance, entries - zeros)]
     name = "kaiming_uniform" if init == "order_preserving" else init
-    draws = [
-        _draw(name, weight, value.shape, seed)
-        for weight, value, seed in zip(weights, importance, seeds, strict=True)
-    ]
+    draws = [_draw(name, weight, structure, seed) for weight, seed in zip(weights, seeds, strict=True)]
     if init == "order_preserving":
-        draws = _arrange(draws, importance)
+        draws = _arrange(draws, [_importance(weight, structure) for weight in weights])
     return [draw.to(weight.device) for draw, weight in zip(draws, weights, strict=True)]
+
+
+def score_shape(weight: Tensor, structure: str) -> tuple[int, ...]:
+    """Give the shape of a weight's scores.
+
+    Parameters
+    ----------
+    weight : Tensor
+        Shape (out, in) or (out, in, kernel).
+    structure : {"element", "row", "column"}
+        One score per weight, output unit or input unit.
+
+    Returns
+    -------
+    tuple of int
+        The weight's shape, with 1 for every axis along which a score is shared.
+    """
+    if structure == "element":
+        return tuple(weight.shape)
+    axis = ("row", "column").index(structure)
+    return tuple(size if index == axis else 1 for index, size in enumerate(weight.shape))
 
 
 def _importance(weight: Tensor, structure: str) -> Tensor:
     weight = weight.detach().float()
     if structure == "element":
         return weight.clone()
-    others = tuple(axis for axis in range(weight.dim()) if axis != ("row", "column").index(structure))
-    return weight.abs().mean(others, keepdim=True)
+    shared = [axis for axis, size in enumerate(score_shape(weight, structure)) if size == 1]
+    return weight.abs().mean(shared, keepdim=True)
 
 
-def _draw(name: str, weight: Tensor, shape: torch.Size, seed: int) -> Tensor:
+def _draw(name: str, weight: Tensor, structure: str, seed: int) -> Tensor:
     field = weight[0, 0].numel()
     fill = _DRAWS[name](weight.shape[1] * field, weight.shape[0] * field)
-    return fill(torch.empty(shape), torch.Generator().manual_seed(seed))
+    return fill(torch.empty(score_shape(weight, structure)), torch.Generator().manual_seed(seed))
 
 
 def _arrange(draws: Sequence[Tensor], importance: Sequence[Tensor]) -> list[Tensor]:

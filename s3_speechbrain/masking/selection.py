@@ -59,7 +59,9 @@ def keep_largest(scores: Sequence[Tensor], zeros: int) -> list[Tensor]:
     return keeps
 
 
-def select_(scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor]) -> float | None:
+def select_(
+    scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor], room: np.ndarray | None = None
+) -> float | None:
     """Write the masks of `keep_largest` into existing tensors.
 
     Parameters
@@ -70,6 +72,8 @@ def select_(scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor]) -> fl
         How many entries to remove, exactly.
     keeps : sequence of bool Tensor
         Contiguous, of the scores' shapes; overwritten.
+    room : fp32 array, optional
+        Working memory for scores on the CPU, at least as long as all scores together; overwritten.
 
     Returns
     -------
@@ -86,9 +90,14 @@ def select_(scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor]) -> fl
         for keep in keeps:
             keep.fill_(True)
         return -1.0  # below every magnitude
+    entries = sum(score.numel() for score in scores)
     on_cpu = scores[0].device.type == "cpu"
-    cut, kept = (_compare_on_cpu if on_cpu else _compare_on_device)(scores, zeros, keeps)
-    missing = sum(score.numel() for score in scores) - zeros - kept
+    if on_cpu:
+        room = np.empty(entries, np.float32) if room is None else room[:entries]
+        cut, kept = _compare_on_cpu(scores, zeros, keeps, room)
+    else:
+        cut, kept = _compare_on_device(scores, zeros, keeps)
+    missing = entries - zeros - kept
     if missing == 0:
         return cut if on_cpu else None
     if any(bool(score.isnan().any()) for score in scores):
@@ -102,17 +111,19 @@ def select_(scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor]) -> fl
     return None
 
 
-def _compare_on_cpu(scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor]) -> tuple[float, int]:
-    # numpy partitions in linear time with vector instructions, ten times faster than torch.kthvalue, and
-    # releases the interpreter lock, so that several matrices can be renewed at once.
+def _compare_on_cpu(
+    scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor], room: np.ndarray
+) -> tuple[float, int]:
+    # numpy partitions in linear time with vector instructions, and releases the interpreter lock, so that
+    # several matrices can be renewed at once.
     flat = [score.detach().float().reshape(-1).numpy() for score in scores]
-    ranked = np.concatenate(flat)
-    np.abs(ranked, out=ranked)
-    ranked.partition(zeros - 1)
-    cut = ranked[zeros - 1]
+    np.concatenate(flat, out=room)
+    np.abs(room, out=room)
+    room.partition(zeros - 1)
+    cut = room[zeros - 1]
     kept = 0
     for score, keep in zip(flat, keeps, strict=True):
-        magnitude = np.abs(score, out=ranked[: score.size])  # the partitioned copy is used up: reuse its room
+        magnitude = np.abs(score, out=room[: score.size])  # the partitioned copy is used up
         mask = keep.view(-1).numpy()
         np.greater(magnitude, cut, out=mask)
         kept += int(np.count_nonzero(mask))
