@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from s3_speechbrain.brains.schedules import tri_stage
 from s3_speechbrain.pretraining.corpus import BatchStream, Clips
+from s3_speechbrain.report.provenance import portable_command, portable_path
 
 matplotlib.use("Agg")
 logger = logging.getLogger(__name__)
@@ -105,10 +106,13 @@ def summary(hparams: Mapping, counts: Mapping, clips: Clips, student: torch.nn.M
         "updates": rows[-1]["updates"],
         "audio_heard_h": round(sum(row["audio_s"] for row in rows) / 3600, 2),
         "wall_s": round(sum(row["seconds"] for row in rows)),
+        "target": hparams["target"],
+        "teacher": portable_path(str(hparams["teacher"])) if hparams["teacher_encoder"] else None,
+        "pairs": hparams["pairs"],
         "seed": hparams["seed"],
         "lr": hparams["lr"],
         "batch_seconds": hparams["batch_seconds"],
         "first_valid": rows[0]["valid"],
         "last_valid": rows[-1]["valid"],
-        "command": hparams["run"]["command"],
+        "command": portable_command(hparams["run"]["command"]),
     }

@@ -6,7 +6,9 @@ from pathlib import Path
 
 
 def portable_path(text: str) -> str:
-    """Replace an absolute or home path by ``PATH/`` and its last name; leave any other text as it is."""
+    """Replace an absolute or home path, or each in a list, by ``PATH/`` and its last name; leave other text alone."""
+    if text.startswith("[") and text.endswith("]"):
+        return f"[{', '.join(portable_path(part.strip()) for part in text[1:-1].split(','))}]"
     if text.startswith(("/", "~/")) and len(text.split()) == 1:
         return f"PATH/{Path(text).name}".rstrip("/")
     return text
