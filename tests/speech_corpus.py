@@ -75,3 +75,20 @@ def write_table(path: Path, header: tuple, rows: list[tuple]) -> None:
     """Write a tsv file."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter="\t", lineterminator="\n").writerows([header, *rows])
+
+
+def write_librispeech(root: Path) -> Path:
+    """Write Libri-light's first ten-minute set and three test sets with a handful of utterances each."""
+    sentences = (" ".join(words) for words in itertools.permutations(WORDS, 3))
+    parts = {"librispeech_finetuning/1h/0/clean": 6, "LibriSpeech/dev-clean": 3}
+    parts |= {"LibriSpeech/test-clean": 2, "LibriSpeech/test-other": 2}
+    for speaker, (part, count) in enumerate(parts.items()):
+        chapter = root / part / str(speaker) / "2"
+        chapter.mkdir(parents=True)
+        lines = []
+        for number, sentence in enumerate(itertools.islice(sentences, count)):
+            name = f"{speaker}-2-{number:04d}"
+            soundfile.write(chapter / f"{name}.flac", speak(sentence), RATE)
+            lines.append(f"{name} {sentence.upper()}\n")
+        (chapter / f"{speaker}-2.trans.txt").write_text("".join(lines))
+    return root

@@ -1,6 +1,7 @@
 """The finetuning and mask finetuning recipes, end to end."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from recipe_tools import RECIPES, load_recipe
+from speech_corpus import write_librispeech
 
 from s3_speechbrain.brains.experiment import compose
 from s3_speechbrain.brains.updates import UpdateBrain
@@ -207,6 +209,19 @@ def test_every_yaml_file_composes_and_says_how_it_is_run(path):
     text = compose(path, "data_folder: somewhere").getvalue()
     assert "output_folder:" in text
     assert f"python train.py hparams/{path.name} --data_folder" in path.read_text()
+
+
+def test_librispeech_runs_the_common_voice_recipe_with_its_own_settings(tiny_encoder, tmp_path, monkeypatch):
+    data, recipe = write_librispeech(tmp_path / "data"), RECIPES / "LibriSpeech" / "mask_finetuning"
+    options = ["--layerdrop=0", "--updates=2", "--valid_every=2", "--batch_seconds=6", "--noprogressbar"]
+    paths = [f"--data_folder={data}", f"--source={tiny_encoder}", f"--output_folder={tmp_path / 'run'}"]
+    monkeypatch.setattr(sys, "argv", ["train.py", str(recipe / "hparams" / "10min.yaml"), *paths, *options])
+    runpy.run_path(str(recipe / "train.py"), run_name="__main__")
+    metrics = read_metrics(tmp_path / "run")
+    assert metrics["data"]["name"] == "librispeech"
+    assert set(metrics["extra_tests"]) == {"test-other"}
+    assert metrics["config"]["lr"] == 5e-5
+    assert metrics["config"]["head_lr"] is None
 
 
 @pytest.mark.slow
