@@ -23,6 +23,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.provenance import portable_command
 
 BASE = "base"
+ADD = "add"
 FREE = ("prepare",)  # options of the chosen preparation
 HYPERPARAMS = "hyperparams.yaml"
 METRICS = "metrics.json"
@@ -96,7 +97,7 @@ def compose(file: Path, command_line: str = "") -> io.StringIO:
 
     A variant begins with ``base: other.yaml`` (relative to itself) and is a mapping of overrides to that
     file, which may be a variant again. A mapping overrides key by key, anything else (and a tagged mapping)
-    as a whole.
+    as a whole. New keys stand below ``add:``, so that a misspelt override is still an error.
 
     Parameters
     ----------
@@ -120,6 +121,7 @@ def compose(file: Path, command_line: str = "") -> io.StringIO:
         chain.append(_read_mapping(file))
     tree = chain.pop()
     for overrides in reversed(chain):
+        tree.update(overrides.pop(ADD, {}))
         merge(tree, overrides, file)
     merge(tree, _parse_command_line(command_line), file)
     _require_values(tree)

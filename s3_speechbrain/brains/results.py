@@ -101,7 +101,7 @@ def collect_metrics(
     metrics = {
         "recipe": recipe,
         "method": method,
-        "backbone": portable_path(str(hparams.source)),
+        "backbone": portable_path(str(hparams.source)) + ("" if hparams.pretrained else "-random"),
         "language": corpus.language,
         "seed": hparams.seed,
         "data": {

@@ -1,27 +1,23 @@
 """The pretraining recipe, end to end on seconds of audio and a tiny teacher."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from recipe_tools import RECIPES, load_recipe
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from s3_speechbrain.encoders import SpeechEncoder
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "CommonVoice" / "pretraining"
+RECIPE = RECIPES / "CommonVoice" / "pretraining"
 TINY = "{width: 32, layers: 2, heads: 4, ffn: 64, conv_dim: [16, 8, 8, 8]}"
 
 
 def load_train():
-    spec = importlib.util.spec_from_file_location("pretraining_train", RECIPE / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_recipe("CommonVoice/pretraining")
 
 
 @pytest.fixture(scope="module")

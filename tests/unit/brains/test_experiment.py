@@ -45,6 +45,15 @@ def test_a_variant_of_a_variant_overrides_its_bases_and_the_command_line_overrid
     assert hparams["group"] == {"lr": 2, "size": 3, "double": 4}
 
 
+def test_a_variant_adds_options_only_where_it_says_so(yamls):
+    (yamls / "more.yaml").write_text("base: variant.yaml\nadd: {depth: 4}\nlr: !ref <depth>\n")
+    assert load(yamls / "more.yaml")["lr"] == 4
+    assert load(yamls / "more.yaml", "depth: 6")["lr"] == 6
+    (yamls / "typo.yaml").write_text("base: variant.yaml\ndepth: 4\n")
+    with pytest.raises(UserError, match="unknown option 'depth'"):
+        load(yamls / "typo.yaml")
+
+
 def test_of_an_option_given_twice_the_last_counts(yamls):
     assert load(yamls / "variant.yaml", "lr: 1\nname: x\nlr: 3")["lr"] == 3
 
