@@ -48,6 +48,8 @@ It is the default backbone of S3-SpeechBrain (`source: builtin`), made so that d
 {command}
 ```
 
+{note}
+
 ## What it is not
 
 - It is small and heard little speech: use XLS-R, wav2vec2 or Whisper encoders where error rates matter.
@@ -98,6 +100,7 @@ def write_card(folder: str | Path) -> Path:
         curve="\n".join(
             f"| {r['updates']} | {r['train']['loss']:.3f} | {r['valid']['loss']:.3f} |" for r in curve
         ),
+        note=run.get("note", ""),
         **{key: run[key] for key in KEYS},
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
