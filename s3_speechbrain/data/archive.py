@@ -5,7 +5,7 @@ import gzip
 import json
 import lzma
 import os
-import tarfile
+import sys
 import zlib
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +16,11 @@ from tqdm import tqdm
 
 from s3_speechbrain.data.manifest import write_json
 from s3_speechbrain.errors import UserError
+
+if sys.version_info >= (3, 11, 4):
+    import tarfile
+else:  # Debian 12's Python has no extraction filters yet
+    from backports import tarfile
 
 TABLES = ("train.tsv", "dev.tsv", "test.tsv", "clip_durations.tsv")
 _MARK = ".unpacked.json"

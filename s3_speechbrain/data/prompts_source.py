@@ -4,10 +4,10 @@ import hashlib
 import re
 import shutil
 import subprocess
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from s3_speechbrain.data.archive import tarfile
 from s3_speechbrain.data.prompts_catalogue import DEBIAN_VERSION, VERSION, VOICES
 from s3_speechbrain.data.prompts_text import read_list_bytes
 from s3_speechbrain.errors import UserError

@@ -105,7 +105,10 @@ def build_model(
     if not pretrained:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return WhisperEncoder(config) if config.model_type == "whisper" else AutoModel.from_config(config)
+            if config.model_type == "whisper":
+                return WhisperEncoder(config)
+            # A config saved with float16 weights would otherwise build a float16 network.
+            return AutoModel.from_config(config, dtype=torch.float32)
     options = {"config": config, "revision": revision, "dtype": torch.float32, "output_loading_info": True}
     try:
         if config.model_type != "whisper":
