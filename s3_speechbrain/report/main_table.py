@@ -146,10 +146,10 @@ def manifests_note(settings: Iterable[Setting]) -> str:
 
 
 def summary(evidence: Evidence) -> str:
-    """Make the README's small table."""
-    grid = {row: settings for row, settings in main_grid(evidence).items() if row in SUMMARY_ROWS}
+    """Make the README's small table; a method that has not been run at all gets no row in it."""
+    grid = main_grid(evidence)
     rows = []
-    for row in SUMMARY_ROWS:
+    for row in filter(lambda row: any(grid[row]), SUMMARY_ROWS):
         errors = [spread(setting.stat("test.CER") if setting else None, 1) for setting in grid[row]]
         mean = spread(mean_over(grid[row], "test.CER"), 1)
         rows.append([TITLES[row], *errors, mean, size(mean_of(grid[row], "size.bytes_per_language"))])
