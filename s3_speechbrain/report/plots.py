@@ -138,7 +138,7 @@ def plot_layer_sparsity(folder: str | Path, per_layer: Mapping[str, float]) -> P
     axis.set_xticks(range(len(places)), places)
     axis.set_xlabel("layer")
     axis.set_ylabel("sparsity (fraction removed)")
-    axis.legend(frameon=False, fontsize="small")
+    axis.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return _save(figure, Path(folder) / "layer_sparsity.png", dict(per_layer))
 
 
