@@ -17,7 +17,7 @@ def portable_path(text: str) -> str:
 def portable_command(command: str) -> str:
     """Return a command that says nothing about this machine's folders.
 
-    ``/opt/bin/python train.py --data_folder=/data/cv`` becomes ``python train.py --data_folder=PATH/cv``.
+    ``~/bin/python train.py --data_folder=/data/cv`` becomes ``python train.py --data_folder=PATH/cv``.
     """
     try:
         words = shlex.split(command)
