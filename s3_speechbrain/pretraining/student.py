@@ -27,8 +27,8 @@ def build_student(
 ) -> SpeechEncoder:
     """Build a wav2vec2-shaped encoder of the layer-norm variant with random weights.
 
-    By default its extractor looks at 25 ms every 10 ms, as a spectrogram does, with filters that learn: a tenth of
-    the work of wav2vec 2.0's seven convolutions, which spend most of theirs at frame rates far above 100 Hz.
+    By default its extractor looks at 25 ms every 10 ms, as a spectrogram does, with filters that learn: less than a
+    tenth of the work of wav2vec 2.0's seven convolutions, which spend most of theirs at frame rates far above 100 Hz.
 
     Parameters
     ----------

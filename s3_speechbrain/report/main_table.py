@@ -154,7 +154,8 @@ def summary(evidence: Evidence) -> str:
         mean = spread(mean_over(grid[row], "test.CER"), 1)
         rows.append([TITLES[row], *errors, mean, size(mean_of(grid[row], "size.bytes_per_language"))])
     table = markdown(Table(["test CER (%)", *LANGUAGES, "mean", "bytes per language"], rows))
-    return f"{table}\n\n{SEEDS_NOTE} {DEV_SELECTS} All rows with their commands: [RESULTS.md](RESULTS.md)."
+    notes = f"{SEEDS_NOTE} {DEV_SELECTS} {effort_line(evidence)}"
+    return f"{table}\n\n{notes} All rows with their commands: [RESULTS.md](RESULTS.md)."
 
 
 def languages(evidence: Evidence) -> str:
