@@ -3,6 +3,7 @@
 from s3_speechbrain.brains.corpus import Corpus, load_corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import start
+from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.methods import encoder_options, finetune_, freeze_weights_
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.brains.results import finish, say_if_finished
@@ -12,6 +13,7 @@ __all__ = [
     "CTCBrain",
     "CTCHead",
     "Corpus",
+    "MaskBrain",
     "Recogniser",
     "encoder_options",
     "finetune_",

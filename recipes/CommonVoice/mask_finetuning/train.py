@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from s3_speechbrain.brains import (
-    CTCBrain,
+    MaskBrain,
     Recogniser,
     finish,
     freeze_weights_,
@@ -21,38 +21,7 @@ from s3_speechbrain.brains import (
     start,
 )
 from s3_speechbrain.errors import tell_user_errors
-from s3_speechbrain.masking import bake_, keep_masks, mask_, renew_masks_, sparsity_report
-
-
-class MaskBrain(CTCBrain):
-    """CTC training in which scores move and masks follow."""
-
-    def on_fit_batch_end(self, batch, outputs, loss, should_step):
-        """Rank the new scores after each step."""
-        if should_step:
-            renew_masks_(self.recogniser.encoder)
-
-    def sparsity(self):
-        """Return what fraction of which weights is removed."""
-        return sparsity_report(self.recogniser.encoder)
-
-    def masks(self):
-        """Return the language's binary masks."""
-        return keep_masks(self.recogniser.encoder)
-
-    def language_tensors(self):
-        """Return what a language stores beside masks: the head, and weights trained together with them."""
-        encoder, head = self.recogniser.encoder, self.recogniser.head
-        trained = [
-            parameter
-            for name, parameter in encoder.named_parameters()
-            if parameter.requires_grad and not name.endswith((".score", "mask_vector"))
-        ]
-        return [*trained, *head.parameters()]
-
-    def deploy(self):
-        """Multiply the masks into the weights; the network then is an ordinary one."""
-        bake_(self.recogniser.encoder)
+from s3_speechbrain.masking import mask_
 
 
 @tell_user_errors
