@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 TUNED = (
     "lr",
     "head_lr",
+    "final_lr",
     "updates",
     "batch_seconds",
     "grad_accumulation_factor",

@@ -8,7 +8,7 @@ def tri_stage(
     warmup: float = 0.1,
     hold: float = 0.4,
     initial: float = 0.01,
-    final: float = 1e-4,
+    final: float = 0.05,
 ) -> float:
     """Factor on the learning rate: linear warm-up, constant, exponential decay (wav2vec 2.0, Section 4.3).
 
