@@ -37,7 +37,7 @@ def test_every_finetuning_method_runs_to_its_metrics(run, tmp_path, method):
 
 
 def test_mask_finetuning_learns_scores_and_counts_its_bytes(run, tmp_path):
-    metrics = run(MASK, "run", "--sparsity=0.25", "--lr=0.1")
+    metrics = run(MASK, "run", "--sparsity=0.25", "--groups=[ffn]", "--lr=0.1")
     assert metrics["method"] == "mask"
     assert metrics["sparsity"]["masked"] == pytest.approx(0.25, abs=0.01)
     masked, labels = 2 * 2 * 16 * 32, 8  # two matrices in two layers; blank, space, a, b, d, e, i, o
