@@ -189,6 +189,7 @@ def test_targets_longer_than_ctc_allows_never_reach_the_loss(run, tiny_corpus, t
         (["--method=adapters"], "method is 'adapters'"),
         (["--sorce=x"], "unknown option 'sorce'; did you mean source"),
         (["--corpus=timit"], "corpus is 'timit': choose one of common_voice, librispeech"),
+        (["--attention=flash"], "attention is 'flash': choose one of sdpa, eager"),
         (["--tokenizer=words"], "tokenizer is 'words'"),
         (["--extra_tests=[other]"], "extra_tests names 'other'"),
         (["--prepare={minutes: 3}"], "prepare has the unknown option 'minutes'"),

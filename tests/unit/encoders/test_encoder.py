@@ -19,6 +19,7 @@ from transformers import (
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.encoders.encoder import ATTENTION
 from s3_speechbrain.errors import UserError
 
 SIZES = {
@@ -60,8 +61,9 @@ def waves(*counts):
     return clips, batch, torch.tensor(counts) / max(counts)
 
 
-def test_a_clip_gives_the_same_output_alone_and_in_a_padded_batch(folder):
-    encoder = SpeechEncoder(str(folder)).eval()
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_clip_gives_the_same_output_alone_and_in_a_padded_batch(folder, attention):
+    encoder = SpeechEncoder(str(folder), attention=attention).eval()
     clips, batch, lengths = waves(9001, 16000, 4321)
     with torch.no_grad():
         together = encoder(batch, lengths)
@@ -83,6 +85,13 @@ def test_what_fills_the_padding_does_not_matter(folder):
         clean, dirty = encoder(batch, lengths), encoder(noisy, lengths)
     count = int(clean.frames[0])
     torch.testing.assert_close(clean.hidden[0, :count], dirty.hidden[0, :count], atol=1e-5, rtol=0)
+
+
+def test_plain_and_fused_attention_agree(folder):
+    _, batch, lengths = waves(16000, 16000)
+    with torch.no_grad():
+        fused, plain = (SpeechEncoder(str(folder), attention=a).eval()(batch, lengths) for a in ATTENTION)
+    torch.testing.assert_close(fused.hidden, plain.hidden, atol=1e-5, rtol=0)
 
 
 def test_all_layers_are_returned_and_end_in_the_output(folder):
