@@ -10,6 +10,7 @@ Start with `mask_`: ``mask_(encoder, MaskConfig(sparsity=0.08))``. The rooms, in
 `parametrisation`      the scores, the mask and their place on a layer
 `groups`               which masks are ranked together, and when they are renewed
 `api`, `report`        verbs on a whole encoder
+`languages`            masks of several languages on one encoder
 =====================  ======================================================================
 """
 
@@ -22,6 +23,7 @@ from s3_speechbrain.masking.api import (
     renew_masks_,
 )
 from s3_speechbrain.masking.config import MaskConfig
+from s3_speechbrain.masking.languages import languages_of, mask_languages_, set_language_
 from s3_speechbrain.masking.parametrisation import MaskedWeight
 from s3_speechbrain.masking.report import sparsity_report
 
@@ -30,9 +32,12 @@ __all__ = [
     "MaskedWeight",
     "bake_",
     "keep_masks",
+    "languages_of",
     "load_keep_masks_",
     "mask_",
+    "mask_languages_",
     "masks_of",
     "renew_masks_",
+    "set_language_",
     "sparsity_report",
 ]

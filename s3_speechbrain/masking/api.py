@@ -12,7 +12,7 @@ from s3_speechbrain.layers import layer_index, select_layers
 from s3_speechbrain.masking.config import MaskConfig
 from s3_speechbrain.masking.groups import MaskGroup, renew_groups
 from s3_speechbrain.masking.initialisation import initial_scores, score_shape
-from s3_speechbrain.masking.parametrisation import MaskedWeight, attach_, detach_
+from s3_speechbrain.masking.parametrisation import LanguageMasks, MaskedWeight, attach_, detach_
 from s3_speechbrain.masking.selection import count_zeros
 
 
@@ -47,6 +47,18 @@ def mask_(
     --------
     >>> mask_(encoder, MaskConfig(sparsity=0.08))  # doctest: +SKIP
     """
+    layers = layers_to_mask(encoder, config, layer_filter)
+    masks, peers = new_masks(layers, config)
+    for name, layer in layers.items():
+        attach_(layer, masks[name], config.train_weights)
+    renew_groups(peers)
+    return masks_of(encoder)
+
+
+def layers_to_mask(
+    encoder: nn.Module, config: MaskConfig, layer_filter: Callable[[str], bool] | None = None
+) -> dict[str, nn.Module]:
+    """Find the layers that a configuration masks in an encoder without masks; arguments as in `mask_`."""
     layers = select_layers(encoder, config.groups)
     _check_layer_sparsity(config, layers)
     layers = {name: layer for name, layer in layers.items() if layer_filter is None or layer_filter(name)}
@@ -56,6 +68,13 @@ def mask_(
         )
     if masks_of(encoder):
         raise UserError("The encoder is masked already: call bake_ first, or start from a new encoder.")
+    return layers
+
+
+def new_masks(
+    layers: Mapping[str, nn.Module], config: MaskConfig
+) -> tuple[dict[str, MaskedWeight], list[MaskGroup]]:
+    """Make first scores and groups for some layers, without touching them; the masks are not renewed yet."""
     rankings: dict[str, list[str]] = {}
     for name in layers:
         rankings.setdefault(config.ranking_of(name), []).append(name)
@@ -66,10 +85,7 @@ def mask_(
     for names in rankings.values():
         members = {name: masks[name] for name in names}
         _start_ranking_(members, [layers[name].weight for name in names], config, peers)
-    for name, layer in layers.items():
-        attach_(layer, masks[name], config.train_weights)
-    renew_groups(peers)
-    return masks_of(encoder)
+    return masks, peers
 
 
 def _check_layer_sparsity(config: MaskConfig, layers: Mapping[str, nn.Module]) -> None:
@@ -110,6 +126,7 @@ def _masked_layers(encoder: nn.Module) -> Iterator[tuple[str, nn.Module, MaskedW
     for name, layer in encoder.named_modules():
         if parametrize.is_parametrized(layer, "weight"):
             masked = layer.parametrizations.weight[0]
+            masked = masked.in_use if isinstance(masked, LanguageMasks) else masked
             if isinstance(masked, MaskedWeight):
                 yield name, layer, masked
 
@@ -125,7 +142,8 @@ def masks_of(encoder: nn.Module) -> dict[str, MaskedWeight]:
     Returns
     -------
     dict of str to MaskedWeight
-        By dotted layer name, in network order; empty without masks.
+        By dotted layer name, in network order; of the selected language where there are several; empty
+        without masks.
     """
     return {name: masked for name, _, masked in _masked_layers(encoder)}
 

@@ -1,5 +1,7 @@
 """The scores and the mask of one layer, and their place on it."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -85,6 +87,43 @@ class MaskedWeight(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
 
 
+class LanguageMasks(nn.Module):
+    """The masks of several languages on one weight: all are resident, one is in use.
+
+    Parameters
+    ----------
+    masks : mapping of str to MaskedWeight
+        By language, at least one; the first is in use.
+
+    Attributes
+    ----------
+    languages : tuple of str
+        In the order given.
+    selected : str
+        The language in use; the others neither act nor get a gradient.
+    """
+
+    def __init__(self, masks: Mapping[str, MaskedWeight]) -> None:
+        super().__init__()
+        self.languages = tuple(masks)
+        self.selected = self.languages[0]
+        for language, masked in masks.items():
+            self.add_module(f"mask_{language}", masked)  # a bare "to" or "type" would hide a method
+
+    @property
+    def in_use(self) -> MaskedWeight:
+        """The mask of the selected language."""
+        return self.get_submodule(f"mask_{self.selected}")
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Mask a weight with the selected language's mask; see `MaskedWeight.forward`."""
+        return self.in_use(weight)
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Apply the weight, so masked, to an input; see `MaskedWeight.linear`."""
+        return self.in_use.linear(x, weight, bias)
+
+
 class MaskedLinear(nn.Linear):
     """A linear layer while its weight is masked; `parametrize` supplies the weight."""
 
@@ -94,15 +133,15 @@ class MaskedLinear(nn.Linear):
         return weight[0].linear(x, weight.original, self.bias)
 
 
-def attach_(layer: nn.Module, masked: MaskedWeight, train_weight: bool = False) -> None:
+def attach_(layer: nn.Module, masked: MaskedWeight | LanguageMasks, train_weight: bool = False) -> None:
     """Put a mask on a layer's weight and freeze the weight.
 
     Parameters
     ----------
     layer : nn.Linear or nn.Conv1d
         Changed in place.
-    masked : MaskedWeight
-        The mask.
+    masked : MaskedWeight or LanguageMasks
+        The mask, or those of several languages.
     train_weight : bool
         Let the weight train instead.
 

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from s3_speechbrain.masking import MaskConfig, bake_, keep_masks, load_keep_masks_, mask_
+from s3_speechbrain.masking import (
+    MaskConfig,
+    bake_,
+    keep_masks,
+    load_keep_masks_,
+    mask_,
+    mask_languages_,
+    set_language_,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,12 @@ def _masks(**settings: object) -> Callable[[nn.Module, float], object]:
     return lambda encoder, sparsity: mask_(encoder, MaskConfig(sparsity=sparsity, **settings))
 
 
+def _second_of_three(encoder: nn.Module, sparsity: float) -> None:
+    configs = {name: MaskConfig(sparsity=sparsity, seed=seed) for seed, name in enumerate(("xa", "xb", "xc"))}
+    mask_languages_(encoder, configs)
+    set_language_(encoder, "xb")
+
+
 BOTH = ("ffn", "attention")
 METHODS = {
     "mask": Method(_masks()),
@@ -47,6 +61,9 @@ METHODS = {
     "mask_global_sigmoid": Method(_masks(groups=BOTH, scope="global", ste="sigmoid"), BOTH),
     "mask_row": Method(_masks(structure="row"), unit=lambda weight: weight.shape[0]),
     "mask_column": Method(_masks(structure="column"), unit=lambda weight: weight.shape[1]),
+    "mask_one_of_three_languages": Method(
+        _second_of_three, learns=lambda name: name.endswith("mask_xb.score")
+    ),
     "mask_cotrained": Method(
         _masks(train_weights=True), learns=lambda name: name.endswith((".score", ".weight.original"))
     ),
