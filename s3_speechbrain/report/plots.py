@@ -38,7 +38,8 @@ def stored_digest(path: str | Path) -> str | None:
         return None
 
 
-def _save(figure: Figure, path: Path, data: Any) -> Path:
+def save_figure(figure: Figure, path: Path, data: Any) -> Path:
+    """Write a figure with the fingerprint of its numbers in it, atomically; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".png")
     os.close(handle)
@@ -103,7 +104,7 @@ def plot_curves(folder: str | Path, history: Sequence[Mapping[str, Any]]) -> Pat
     _draw_series(errors, history, {f"valid_{name}": f"dev {name}" for name in ("CER", "WER", "PER")}, steps)
     errors.set_ylabel("error rate (%)")
     errors.set_ylim(bottom=0)
-    return _save(figure, Path(folder) / "curves.png", list(map(dict, history)))
+    return save_figure(figure, Path(folder) / "curves.png", list(map(dict, history)))
 
 
 def plot_layer_sparsity(folder: str | Path, per_layer: Mapping[str, float]) -> Path | None:
@@ -139,7 +140,7 @@ def plot_layer_sparsity(folder: str | Path, per_layer: Mapping[str, float]) -> P
     axis.set_xlabel("layer")
     axis.set_ylabel("sparsity (fraction removed)")
     axis.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    return _save(figure, Path(folder) / "layer_sparsity.png", dict(per_layer))
+    return save_figure(figure, Path(folder) / "layer_sparsity.png", dict(per_layer))
 
 
 def plot_sparsity_curve(
@@ -184,7 +185,7 @@ def plot_sparsity_curve(
     axis.set_ylabel(f"{error} (%)")
     axis.set_title(title, fontsize="medium")
     axis.legend(frameon=False)
-    return _save(figure, path, data)
+    return save_figure(figure, path, data)
 
 
 def sparsity_curve_data(

@@ -1,0 +1,123 @@
+"""The comparison of masks as a page in markdown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from s3_speechbrain.report.tables import Table, amount, markdown, number
+
+WIDE = 12  # masks, up to which a square table is readable
+
+
+def _square(found: Mapping[str, Any], measure: str, chance: str) -> str:
+    """Write a measure above the diagonal and its chance level below."""
+    labels = [masks["label"] for masks in found["masks"]]
+    cells = [["" for _ in labels] for _ in labels]
+    for pair in found["pairs"]:
+        first, second = pair["first"], pair["second"]
+        cells[first][second] = number(pair["total"][measure], 3)
+        cells[second][first] = f"({number(pair['total'][chance], 3)})"
+    rows = [[label, *row] for label, row in zip(labels, cells, strict=True)]
+    return markdown(Table(["", *labels], rows))
+
+
+def _pairs(found: Mapping[str, Any]) -> str:
+    header = [
+        "A",
+        "B",
+        "IOU",
+        "chance",
+        "95 % of chance",
+        "corrected",
+        "IOU of removed",
+        "chance",
+        "corrected",
+    ]
+    header += ["cosine", "phi", "kappa", "z"]
+    labels = [masks["label"] for masks in found["masks"]]
+    rows = []
+    for pair in found["pairs"]:
+        values = pair["total"]
+        rows.append(
+            [
+                labels[pair["first"]],
+                labels[pair["second"]],
+                number(values["iou"], 3),
+                number(values["chance_iou"], 3),
+                " to ".join(number(value, 3) for value in pair["chance_range"]),
+                number(values["corrected_iou"], 3),
+                number(values["removed_iou"], 3),
+                number(values["chance_removed_iou"], 3),
+                number(values["corrected_removed_iou"], 3),
+                *(number(values[name], 3) for name in ("cosine", "phi", "kappa")),
+                number(values["z"], 0),
+            ]
+        )
+    return markdown(Table(header, rows, 2))
+
+
+def _parts(found: Mapping[str, Any]) -> str:
+    names = list(dict.fromkeys(name for pair in found["pairs"] for name in pair["parts"]))
+    labels = [masks["label"] for masks in found["masks"]]
+    rows = [
+        [
+            f"{labels[pair['first']]}, {labels[pair['second']]}",
+            *(number(pair["parts"].get(name, {}).get("kappa"), 3) for name in names),
+        ]
+        for pair in found["pairs"]
+    ]
+    return markdown(Table([f"kappa by {found['by']}", *names], rows))
+
+
+def _groups(tests: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            fact,
+            number(test["difference"], 4),
+            f"{test['p']:.2g}",
+            f"{test['permutations']}{' (all)' if test['exact'] else ''}",
+        ]
+        for fact, test in tests.items()
+    ]
+    header = ["masks grouped by", "kappa within minus between", "p", "permutations"]
+    return markdown(Table(header, rows))
+
+
+def page(
+    found: Mapping[str, Any], tests: Mapping[str, Mapping[str, Any]], figures: Sequence[str] = ()
+) -> str:
+    """Write a comparison as markdown.
+
+    Parameters
+    ----------
+    found, tests : mapping
+        From `compare` and `group_tests`.
+    figures : sequence of str
+        File names of figures beside the page.
+
+    Returns
+    -------
+    str
+        The page, with a final newline.
+    """
+    sets = [
+        [masks["label"], str(masks["matrices"]), amount(masks["entries"]), number(masks["sparsity"], 3)]
+        for masks in found["masks"]
+    ]
+    blocks = [
+        "# Overlap of masks",
+        f"Null hypothesis: {found['null']}. `chance` is a measure's value at the expected overlap, `corrected` "
+        "puts chance at 0 and identity at 1, `z` counts standard deviations from chance.",
+        markdown(Table(["masks", "matrices", "entries", "sparsity"], sets)),
+    ]
+    if len(sets) <= WIDE:
+        blocks += [
+            "IOU of the kept weights above the diagonal, chance below:",
+            _square(found, "iou", "chance_iou"),
+            "IOU of the removed weights above the diagonal, chance below:",
+            _square(found, "removed_iou", "chance_removed_iou"),
+        ]
+    blocks += [f"![{name}]({name})" for name in figures]
+    blocks += ["## Pairs", _pairs(found), f"## By {found['by']}", _parts(found)]
+    if tests:
+        blocks += ["## Groups", "Groups are permuted over masks.", _groups(tests)]
+    return "\n\n".join(blocks) + "\n"
