@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from s3_speechbrain.analysis.magnitude import save_magnitude_masks
@@ -30,10 +31,10 @@ were trained from one start are alike for that reason alone; to see what trainin
   python -m s3_speechbrain.analysis overlap RUN... --given results/magnitude-0.4.safetensors --out FOLDER
 """
 FIGURES = (
-    # measure, its chance level, title, lowest colour
-    ("iou", "chance_iou", "IOU of kept weights (chance)", 0.0),
-    ("removed_iou", "chance_removed_iou", "IOU of removed weights (chance)", 0.0),
-    ("kappa", None, "agreement beyond chance (kappa)", None),
+    # measure, its chance level, title
+    ("iou", "chance_iou", "IOU of kept weights (chance)"),
+    ("removed_iou", "chance_removed_iou", "IOU of removed weights (chance)"),
+    ("kappa", None, "agreement beyond chance (kappa)"),
 )
 
 
@@ -80,16 +81,18 @@ def _bar(items: list) -> Any:
 
 def overlap(given: argparse.Namespace) -> list[Path]:
     """Read the runs, compare them and write the folder; returns the files."""
-    runs = [read_masks(path) for path in tqdm(given.runs, desc="reading masks", disable=None)]
-    base = labelled([read_masks(given.given)], [given.given])[0] if given.given else None
+    files = tqdm(given.runs, desc="reading masks", disable=None)
+    runs = [masks for path in files for masks in read_masks(path)]
+    base = labelled(read_masks(given.given)[:1], [Path(given.given).stem])[0] if given.given else None
     found = compare(labelled(runs, given.labels), given.by, base, _bar)
     tests = group_tests(found, seed=given.seed)
     folder, names = Path(given.out), [masks["label"] for masks in found["masks"]]
     figures = []
-    for measure, chance, title, low in FIGURES:
+    for measure, chance, title in FIGURES:
         levels = None if chance is None else matrix_of(found, chance)
         values = matrix_of(found, measure)
-        figures.append(plot_heatmap(folder / f"{measure}.png", names, names, values, levels, title, low))
+        np.fill_diagonal(values, np.nan)  # 1 by definition; colours are for what differs
+        figures.append(plot_heatmap(folder / f"{measure}.png", names, names, values, levels, title))
     parts = list(dict.fromkeys(name for pair in found["pairs"] for name in pair["parts"]))
     kappas = [[pair["parts"].get(name, {}).get("kappa") for name in parts] for pair in found["pairs"]]
     pairs = [f"{names[pair['first']]}, {names[pair['second']]}" for pair in found["pairs"]]

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.masking import MaskConfig, keep_masks, mask_
+from s3_speechbrain.pruning import save_masks
 
 
 def save_magnitude_masks(
@@ -31,7 +30,4 @@ def save_magnitude_masks(
     """
     encoder = SpeechEncoder(source)
     mask_(encoder, MaskConfig(sparsity=sparsity, groups=tuple(groups), scope=scope, init="magnitude"))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(keep_masks(encoder), path)
-    return path
+    return save_masks(path, keep_masks(encoder), {"source": source, "sparsity": sparsity, "scope": scope})

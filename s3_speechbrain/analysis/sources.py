@@ -1,24 +1,27 @@
 """Masks of finished runs: where they lie, what they are called, what is known about them."""
 
+import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-from safetensors.torch import load_file
 from speechbrain.utils.checkpoints import Checkpointer
 from torch import Tensor
 
 from s3_speechbrain.analysis.overlap import PackedMask
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.pruning import load_masks
 from s3_speechbrain.report import read_metrics
 
 MASK_FILE = "mask.safetensors"
 CHECKPOINTS = "checkpoints"
-KEEP = re.compile(r"(?:^encoder\.)?(?P<layer>.+)\.parametrizations\.weight\.0\.keep$")
+# in a checkpoint; with masks of several languages on one encoder, the language stands behind the layer
+KEEP = re.compile(
+    r"encoder\.(?P<layer>.+)\.parametrizations\.weight\.0\.(?:mask_(?P<language>[^.]+)\.)?keep$"
+)
 FACTS = ("backbone", "language", "method", "sparsity", "seed")  # in the order in which labels name them
 
 
@@ -33,8 +36,7 @@ class MaskSet:
     facts : mapping
         Any of `FACTS`, as its metrics tell; empty for a bare file.
     masks : mapping of str to PackedMask
-        By the name of a weight or bias: ``encoder.layers.3.attention.q_proj``,
-        ``encoder.layers.3.attention.q_proj.bias``.
+        By layer for weights (``encoder.layers.3.attention.q_proj``), with ``.bias`` behind it for biases.
     label : str
         Short name in tables.
     """
@@ -55,19 +57,19 @@ class MaskSet:
         return sum(mask.kept for mask in self.masks.values())
 
 
-def read_masks(path: str | Path) -> MaskSet:
+def read_masks(path: str | Path) -> list[MaskSet]:
     """Read the masks of a run or of a file.
 
     Parameters
     ----------
     path : path
         A run's output folder (a pruning run's ``mask.safetensors``, else the masks in the checkpoint with the
-        best dev error), or a safetensors or checkpoint file with boolean masks.
+        best dev error), or such a file.
 
     Returns
     -------
-    MaskSet
-        Not labelled yet.
+    list of MaskSet
+        One per language: several for a run that trained languages together. Not labelled yet.
 
     Raises
     ------
@@ -78,15 +80,25 @@ def read_masks(path: str | Path) -> MaskSet:
     if not path.exists():
         raise UserError(f"{path} does not exist: give a run's output folder or a file with masks")
     file = _mask_file(path) if path.is_dir() else path
-    masks = {name: PackedMask.of(mask) for name, mask in sorted(_masks_in(file), key=_natural)}
+    masks: dict[str | None, dict[str, PackedMask]] = {}
+    for language, name, mask in _masks_in(file):
+        masks.setdefault(language, {})[name] = PackedMask.of(mask)
     if not masks:
         raise UserError(f"{file} holds no mask: give a run of a method that removes weights")
-    return MaskSet(path, _facts(path if path.is_dir() else path.parent, path.is_dir()), masks)
+    facts = _facts(path) if path.is_dir() else {}
+    return [
+        MaskSet(
+            path,
+            facts if language is None else {**facts, "language": language},
+            dict(sorted(found.items(), key=lambda item: _natural(item[0]))),
+        )
+        for language, found in masks.items()
+    ]
 
 
-def _natural(item: tuple[str, Tensor]) -> list:
+def _natural(name: str) -> list:
     """Sort layer 2 before layer 10; files list names alphabetically."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", item[0])]
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def _mask_file(folder: Path) -> Path:
@@ -100,22 +112,25 @@ def _mask_file(folder: Path) -> Path:
     raise UserError(f"{folder} has neither {MASK_FILE} nor a checkpoint: give the output folder of a run")
 
 
-def _masks_in(file: Path) -> Iterator[tuple[str, Tensor]]:
+def _masks_in(file: Path) -> Iterator[tuple[str | None, str, Tensor]]:
+    """Return (language if the file tells, name, mask) of each mask."""
+    if file.suffix == ".safetensors":
+        for name, mask in load_masks(file).items():
+            yield None, name.removeprefix("model.").removesuffix(".weight"), mask
+        return
     try:
-        if file.suffix == ".safetensors":
-            tensors = load_file(file)
-        else:
-            tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, safetensors.SafetensorError) as error:
-        raise UserError(f"{file} cannot be read ({str(error).splitlines()[0]}): make the run again") from None
+        tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{file} cannot be read ({str(error).splitlines()[0]}): run again what made it"
+        ) from None
     for name, tensor in tensors.items():
-        found = KEEP.match(name)
-        if isinstance(tensor, Tensor) and tensor.dtype == torch.bool:
-            yield (found["layer"] if found else name.removesuffix(".weight")), tensor
+        if found := KEEP.fullmatch(name):
+            yield found["language"], found["layer"].removeprefix("model."), tensor
 
 
-def _facts(folder: Path, is_run: bool) -> dict[str, Any]:
-    if not is_run or not (folder / "metrics.json").is_file():
+def _facts(folder: Path) -> dict[str, Any]:
+    if not (folder / "metrics.json").is_file():
         return {}
     run = read_metrics(folder)
     return {
@@ -165,4 +180,4 @@ def _distinct_paths(paths: Sequence[Path]) -> list[str]:
         names = ["/".join(path.with_suffix("").parts[-depth:]) for path in paths]
         if len(set(names)) == len(paths):
             return names
-    raise UserError("a run is named twice: give each run once")
+    raise UserError("runs are named twice or cannot be told apart: give each once, and names with --labels")

@@ -18,7 +18,6 @@ def plot_heatmap(
     values: Sequence[Sequence[float | None]] | np.ndarray,
     levels: np.ndarray | None = None,
     title: str = "",
-    low: float | None = None,
 ) -> Path:
     """Draw a matrix as a heat map.
 
@@ -34,8 +33,6 @@ def plot_heatmap(
         Of the same shape, written in parentheses below the number.
     title : str
         Of the figure.
-    low : float, optional
-        The value of the palest colour; the smallest value by default.
 
     Returns
     -------
@@ -46,7 +43,7 @@ def plot_heatmap(
     size = (2.2 + 0.62 * len(columns), 1.6 + 0.5 * len(rows))
     figure = Figure(figsize=(max(size[0], 4.5), max(size[1], 3.2)), layout="constrained")
     axis = figure.subplots()
-    image = axis.imshow(cells, cmap="cividis", vmin=low, aspect="auto")
+    image = axis.imshow(cells, cmap="cividis", aspect="auto")
     figure.colorbar(image, ax=axis)
     axis.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
     axis.set_yticks(range(len(rows)), rows)
@@ -55,7 +52,7 @@ def plot_heatmap(
         bounds = image.get_clim()
         for (row, column), cell in np.ndenumerate(cells):
             if np.isfinite(cell):
-                text = f"{cell:.2f}" if levels is None else f"{cell:.2f}\n({levels[row, column]:.2f})"
+                text = f"{cell:.3f}" if levels is None else f"{cell:.3f}\n({levels[row, column]:.3f})"
                 dark = cell < sum(bounds) / 2
                 axis.text(column, row, text, ha="center", va="center", fontsize=7, color="w" if dark else "k")
     shown = [[None if np.isnan(cell) else round(cell, 6) for cell in row] for row in cells.tolist()]

@@ -3,7 +3,6 @@ import json
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 from speechbrain.utils.checkpoints import Checkpointer
 from torch import nn
 
@@ -11,10 +10,11 @@ from s3_speechbrain.analysis import compare, group_tests, labelled, matrix_of, r
 from s3_speechbrain.analysis.__main__ import main
 from s3_speechbrain.brains.state import TrainedState
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.masking import MaskConfig, keep_masks, mask_
+from s3_speechbrain.masking import MaskConfig, keep_masks, mask_, mask_languages_
+from s3_speechbrain.pruning import load_masks, save_masks
 from s3_speechbrain.report import write_metrics
 
-LAYER = "model.encoder.layers.{}.feed_forward.output_dense"
+LAYER = "encoder.layers.{}.feed_forward.output_dense"
 
 
 def masks(seed, share=0.5):
@@ -26,10 +26,15 @@ def masks(seed, share=0.5):
 def write_run(tmp_path, make_run):
     def write(name, found, **changes):
         folder = write_metrics(tmp_path / name, make_run(**changes)).parent
-        save_file(found, folder / "mask.safetensors")
+        save_masks(folder / "mask.safetensors", found)
         return folder
 
     return write
+
+
+def read_one(path):
+    (found,) = read_masks(path)
+    return found
 
 
 def test_masks_of_a_mask_finetuning_run_come_from_its_best_checkpoint(tmp_path, encoder, make_run):
@@ -44,7 +49,7 @@ def test_masks_of_a_mask_finetuning_run_come_from_its_best_checkpoint(tmp_path, 
                 parameter.copy_(torch.rand_like(parameter))
     checkpointer.save_checkpoint(meta={"CER": 20.0})
     write_metrics(tmp_path, make_run(language="it", sparsity__masked=0.25))
-    found = read_masks(tmp_path)
+    found = read_one(tmp_path)
     assert {name: mask.kept for name, mask in found.masks.items()} == {
         name: int(mask.sum()) for name, mask in best.items()
     }
@@ -56,17 +61,15 @@ def test_masks_of_a_mask_finetuning_run_come_from_its_best_checkpoint(tmp_path, 
 
 def test_names_of_weights_and_biases_compare_with_names_of_layers(tmp_path):
     name = LAYER.format(0)
-    save_file(
-        {f"{name}.weight": torch.ones(2, 2).bool(), f"{name}.bias": torch.ones(2).bool()},
-        tmp_path / "a.safetensors",
-    )
-    assert set(read_masks(tmp_path / "a.safetensors").masks) == {name, f"{name}.bias"}
+    found = {f"model.{name}.weight": torch.ones(2, 2).bool(), f"model.{name}.bias": torch.ones(2).bool()}
+    save_masks(tmp_path / "a.safetensors", found)
+    assert set(read_one(tmp_path / "a.safetensors").masks) == {name, f"{name}.bias"}
 
 
 def test_layers_are_in_the_order_of_their_numbers(tmp_path):
     found = {LAYER.format(layer): torch.ones(2, 2).bool() for layer in (10, 2, 0)}
-    save_file(found, tmp_path / "a.safetensors")
-    assert list(read_masks(tmp_path / "a.safetensors").masks) == [LAYER.format(layer) for layer in (0, 2, 10)]
+    save_masks(tmp_path / "a.safetensors", found)
+    assert list(read_one(tmp_path / "a.safetensors").masks) == [LAYER.format(layer) for layer in (0, 2, 10)]
 
 
 def test_labels_say_what_differs(write_run):
@@ -75,7 +78,7 @@ def test_labels_say_what_differs(write_run):
         for lang in ("fr", "it")
         for seed in (1, 2)
     ]
-    assert [each.label for each in labelled([read_masks(run) for run in runs])] == [
+    assert [each.label for each in labelled([read_one(run) for run in runs])] == [
         "fr seed 1",
         "fr seed 2",
         "it seed 1",
@@ -85,15 +88,14 @@ def test_labels_say_what_differs(write_run):
 
 def test_files_without_facts_are_labelled_by_their_paths(tmp_path):
     for name in ("fr", "it"):
-        (tmp_path / name).mkdir()
-        save_file(masks(1), tmp_path / name / "mask.safetensors")
-    found = labelled([read_masks(tmp_path / name / "mask.safetensors") for name in ("fr", "it")])
+        save_masks(tmp_path / name / "mask.safetensors", masks(1))
+    found = labelled([read_one(tmp_path / name / "mask.safetensors") for name in ("fr", "it")])
     assert [each.label for each in found] == ["fr/mask", "it/mask"]
 
 
 def test_a_comparison_holds_every_pair_and_its_parts(write_run):
     runs = [write_run(f"r{seed}", masks(seed), seed=seed) for seed in (1, 2, 3)]
-    found = compare(labelled([read_masks(run) for run in runs]))
+    found = compare(labelled([read_one(run) for run in runs]))
     assert [(pair["first"], pair["second"]) for pair in found["pairs"]] == [(0, 1), (0, 2), (1, 2)]
     for pair in found["pairs"]:
         assert list(pair["parts"]) == ["0", "1"]
@@ -117,7 +119,7 @@ def test_seeds_of_one_language_form_a_group(write_run):
                     f"{language}{seed}", {n: core[n] & noise[n] for n in core}, language=language, seed=seed
                 )
             )
-    tests = group_tests(compare(labelled([read_masks(run) for run in runs])))
+    tests = group_tests(compare(labelled([read_one(run) for run in runs])))
     assert tests["language"]["difference"] > 0.5
     assert tests["language"]["p"] == pytest.approx(48 / 720)  # orders that leave the three pairs together
     assert tests["seed"]["p"] > 0.1
@@ -142,11 +144,11 @@ def test_the_command_writes_data_page_and_figures(write_run, tmp_path, capsys):
 
 def test_given_masks_take_off_what_all_share(tmp_path):
     core = masks(0)
-    save_file(core, tmp_path / "core.safetensors")
+    save_masks(tmp_path / "core.safetensors", core)
     for seed in (1, 2):
         flips = masks(seed, share=0.1)
-        save_file({name: core[name] ^ flips[name] for name in core}, tmp_path / f"{seed}.safetensors")
-    core, *runs = labelled([read_masks(tmp_path / f"{name}.safetensors") for name in ("core", "1", "2")])
+        save_masks(tmp_path / f"{seed}.safetensors", {name: core[name] ^ flips[name] for name in core})
+    core, *runs = labelled([read_one(tmp_path / f"{name}.safetensors") for name in ("core", "1", "2")])
     plain, conditioned = compare(runs), compare(runs, given=core)
     assert plain["pairs"][0]["total"]["kappa"] > 0.5
     assert abs(conditioned["pairs"][0]["total"]["kappa"]) < 0.2
@@ -158,7 +160,7 @@ def test_magnitude_masks_keep_the_largest_weights(tmp_path, encoder):
     out = tmp_path / "masks.safetensors"
     main(["magnitude", str(tmp_path / "encoder"), "--sparsity", "0.5", "--out", str(out)])
     weights = dict(encoder.named_modules())
-    for name, keep in load_file(out).items():
+    for name, keep in load_masks(out).items():
         weight = weights[name.removeprefix("model.")].weight.abs()
         assert keep.sum() == keep.numel() // 2
         assert weight[keep].min() >= weight[~keep].max()
@@ -172,28 +174,49 @@ def test_runs_of_two_backbones_are_refused(write_run, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_masks_of_languages_trained_together_are_told_apart(tmp_path, encoder):
+    mask_languages_(encoder, {"fr": MaskConfig(sparsity=0.25), "it": MaskConfig(sparsity=0.5)})
+    model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(2, 2)})
+    checkpointer = Checkpointer(tmp_path / "checkpoints", {"trained": TrainedState(model)})
+    checkpointer.save_checkpoint(meta={"PER": 10.0})
+    found = labelled(read_masks(tmp_path))
+    assert [each.label for each in found] == ["fr", "it"]
+    assert [each.kept / each.entries for each in found] == [0.75, 0.5]
+
+
+def no_file(path):
+    return path / "masks.safetensors"
+
+
+def empty_folder(path):
+    return path
+
+
+def other_file(path):
+    (path / "a.ckpt").write_text("no tensors")
+    return path / "a.ckpt"
+
+
+def no_masks(path):
+    torch.save({"encoder.weight": torch.ones(2)}, path / "a.ckpt")
+    return path / "a.ckpt"
+
+
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("make", "message"),
     [
-        (None, "does not exist"),
-        ("folder", "neither mask.safetensors nor a checkpoint"),
-        ("text", "cannot be read"),
-        ({"weight": torch.ones(2)}, "holds no mask"),
+        (no_file, "does not exist"),
+        (empty_folder, "neither mask.safetensors nor a checkpoint"),
+        (other_file, "cannot be read"),
+        (no_masks, "holds no mask"),
     ],
 )
-def test_what_holds_no_masks_is_told(tmp_path, content, message):
-    path = tmp_path / "masks.safetensors"
-    if content == "folder":
-        path.mkdir()
-    elif content == "text":
-        path.write_text("no tensors")
-    elif content is not None:
-        save_file(content, path)
+def test_what_holds_no_masks_is_told(tmp_path, make, message):
     with pytest.raises(UserError, match=message):
-        read_masks(path)
+        read_masks(make(tmp_path))
 
 
 def test_one_run_given_twice_is_told(tmp_path):
-    save_file(masks(1), tmp_path / "a.safetensors")
+    save_masks(tmp_path / "a.safetensors", masks(1))
     with pytest.raises(UserError, match="named twice"):
-        labelled([read_masks(tmp_path / "a.safetensors")] * 2)
+        labelled([read_one(tmp_path / "a.safetensors")] * 2)
