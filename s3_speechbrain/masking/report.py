@@ -1,33 +1,45 @@
 """How sparse an encoder is, under the three denominators that papers mix up."""
 
-from torch import nn
+import re
+from collections.abc import Mapping
+
+from torch import Tensor, nn
 
 from s3_speechbrain.layers import group_of
 from s3_speechbrain.masking.api import masks_of, renew_masks_
 
+_BELOW_A_MASK = re.compile(r"\.parametrizations\.(\w+)\.original$")
 
-def sparsity_report(encoder: nn.Module) -> dict[str, float | dict[str, float]]:
-    """Count the removed weights, as a fraction of several totals.
+
+def sparsity_report(
+    encoder: nn.Module, masks: Mapping[str, Tensor] | None = None
+) -> dict[str, float | dict[str, float]]:
+    """Count the removed entries, as a fraction of several totals.
 
     Parameters
     ----------
     encoder : nn.Module
         Masked or not.
+    masks : mapping of str to bool Tensor, optional
+        By parameter name, weights and biases, True where an entry is kept; default the masks that the encoder's
+        weights carry. Pruned weights may be bare, so their masks have to be given.
 
     Returns
     -------
     dict
-        ``masked``: of the weights that carry a mask; ``linears``: of all FFN and attention weights of the
-        transformer; ``model``: of all encoder parameters, scores not counted; ``per_layer``: of each masked
-        weight, by dotted name. All in [0, 1]; 0 where there is nothing to count.
+        ``masked``: of the parameters that carry a mask; ``linears``: of all FFN and attention weights of the
+        transformer, biases left out; ``model``: of all encoder parameters, scores not counted; ``per_layer``: of
+        each masked weight, by dotted layer name. All in [0, 1]; 0 where there is nothing to count.
     """
-    renew_masks_(encoder)
-    masks = masks_of(encoder)
+    if masks is None:
+        renew_masks_(encoder)
+        masks = {f"{name}.weight": masked.keep for name, masked in masks_of(encoder).items()}
     total = {"masked": 0, "linears": 0, "model": 0}
     zeros = dict.fromkeys(total, 0)
     per_layer = {}
     for name, parameter in encoder.named_parameters():
-        layer, _, role = name.replace(".parametrizations.weight.original", ".weight").rpartition(".")
+        name = _BELOW_A_MASK.sub(r".\1", name)
+        layer, _, role = name.rpartition(".")
         if role == "score":
             continue  # the scores are not part of the encoder that is shipped
         size = parameter.numel()
@@ -35,11 +47,12 @@ def sparsity_report(encoder: nn.Module) -> dict[str, float | dict[str, float]]:
         if role == "weight" and group_of(layer) in ("ffn", "attention"):
             counts.append("linears")
         removed = 0
-        if role == "weight" and layer in masks:
+        if name in masks:
             counts.append("masked")
-            keep = masks[layer].keep  # a structured mask stands for several weights per entry
+            keep = masks[name]  # a structured mask stands for several weights per entry
             removed = int((~keep).sum()) * (size // keep.numel())
-            per_layer[layer] = removed / size
+            if role == "weight":
+                per_layer[layer] = removed / size
         for key in counts:
             total[key] += size
             zeros[key] += removed
