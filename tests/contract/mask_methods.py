@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pruning_methods import BOTH, PRUNING_METHODS
 from torch import Tensor, nn
 
+from s3_speechbrain.layers import select_layers
 from s3_speechbrain.masking import (
     MaskConfig,
     bake_,
@@ -14,6 +16,14 @@ from s3_speechbrain.masking import (
     mask_languages_,
     set_language_,
 )
+
+
+def _masks_by_parameter(encoder: nn.Module) -> dict[str, Tensor]:
+    return {f"{name}.weight": keep for name, keep in keep_masks(encoder).items()}
+
+
+def _load_by_parameter(encoder: nn.Module, masks: dict[str, Tensor]) -> None:
+    load_keep_masks_(encoder, {name.removesuffix(".weight"): keep for name, keep in masks.items()})
 
 
 @dataclass(frozen=True)
@@ -31,16 +41,23 @@ class Method:
     learns : callable
         (parameter name, is it a touched weight) -> should a training step move it?
     masks, load, bake : callable
-        Read the masks, put fixed ones on a fresh encoder, make an ordinary encoder.
+        Read the masks by parameter name, put fixed ones on a fresh encoder, make an ordinary encoder.
     """
 
     apply: Callable[[nn.Module, float], object]
     groups: tuple[str, ...] = ("ffn",)
     unit: Callable[[Tensor], int] = Tensor.numel
     learns: Callable[[str], bool] = lambda name: name.endswith(".score")
-    masks: Callable[[nn.Module], dict[str, Tensor]] = field(default=keep_masks)
-    load: Callable[[nn.Module, dict[str, Tensor]], None] = field(default=load_keep_masks_)
+    masks: Callable[[nn.Module], dict[str, Tensor]] = field(default=_masks_by_parameter)
+    load: Callable[[nn.Module, dict[str, Tensor]], None] = field(default=_load_by_parameter)
     bake: Callable[[nn.Module], None] = field(default=bake_)
+
+    def entries(self, encoder: nn.Module) -> list[int]:
+        """Count the mask entries of each touched layer of a bare encoder."""
+        return [self.unit(layer.weight) for layer in select_layers(encoder, self.groups).values()]
+
+    def settle(self, encoder: nn.Module) -> None:
+        """Do what the method does before weights are validated or saved: nothing, masks follow their scores."""
 
 
 def _masks(**settings: object) -> Callable[[nn.Module, float], object]:
@@ -53,7 +70,6 @@ def _second_of_three(encoder: nn.Module, sparsity: float) -> None:
     set_language_(encoder, "xb")
 
 
-BOTH = ("ffn", "attention")
 METHODS = {
     "mask": Method(_masks()),
     "mask_magnitude_all": Method(_masks(groups=BOTH, init="magnitude"), BOTH),
@@ -67,4 +83,5 @@ METHODS = {
     "mask_cotrained": Method(
         _masks(train_weights=True), learns=lambda name: name.endswith((".score", ".weight.original"))
     ),
+    **PRUNING_METHODS,
 }
