@@ -3,9 +3,9 @@
 import io
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import sentencepiece
 from speechbrain.dataio.encoder import CTCTextEncoder
@@ -52,6 +52,14 @@ class Characters:
             encoder.insert_blank(index=BLANK)
             encoder.update_from_iterable(sorted(set().union(*texts)), sequence_input=False)
             _publish(path, encoder.save)
+        return cls(encoder)
+
+    @classmethod
+    def from_labels(cls, labels: Sequence[str]) -> "Characters":
+        """Make a tokenizer with these labels, the blank ("") first."""
+        encoder = CTCTextEncoder()
+        encoder.insert_blank(index=BLANK)
+        encoder.update_from_iterable(labels[1:], sequence_input=False)
         return cls(encoder)
 
     def encode(self, text: str) -> list[int]:
@@ -116,6 +124,34 @@ class Pieces:
     def decode(self, indices: Sequence[int]) -> str:
         """Join pieces."""
         return self.processor.decode([index - 1 for index in indices])
+
+
+def tokenizer_record(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return what makes a tokenizer again, as the mask bank stores it: ``kind``, ``labels``, ``model``."""
+    if isinstance(tokenizer, Pieces):
+        model = tokenizer.processor.serialized_model_proto()
+        return {"kind": "sentencepiece", "labels": tokenizer.labels, "model": model}
+    return {"kind": "characters", "labels": tokenizer.labels, "model": None}
+
+
+def tokenizer_from_record(record: Mapping[str, Any]) -> Tokenizer:
+    """Make a tokenizer from what `tokenizer_record` returned.
+
+    Raises
+    ------
+    UserError
+        If the labels are not those that the tokenizer has.
+    """
+    try:
+        if record["kind"] == "sentencepiece":
+            tokenizer: Tokenizer = Pieces(record["model"])
+        else:
+            tokenizer = Characters.from_labels(record["labels"])
+    except (RuntimeError, KeyError, IndexError) as error:
+        raise UserError(f"the {record['kind']} tokenizer cannot be made ({error}); train it again") from None
+    if tokenizer.labels != list(record["labels"]):
+        raise UserError(f"the labels are not those of the {record['kind']} tokenizer; train it again")
+    return tokenizer
 
 
 def _publish(path: Path, save) -> None:

@@ -4,11 +4,15 @@ Every language that the recipes accept has one explicit entry here. A language w
 since silently leaving its text raw would make error rates include punctuation and letter case.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from s3_speechbrain.errors import UserError
+
+NORMALISATION = 1  # to be raised with every change of text.normalise that changes what it returns
 
 LATIN = "abcdefghijklmnopqrstuvwxyz"
 RUSSIAN = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
@@ -207,6 +211,29 @@ def rules_for(language: str) -> Rules:
         f"call register_language({language!r}, Rules(letters=..., numbers=...)); "
         f"known: {' '.join(sorted(LANGUAGES))}"
     )
+
+
+def normaliser_id(language: str) -> str:
+    """Name the text normalisation of a language, so that a stored model can say what its labels went through.
+
+    Parameters
+    ----------
+    language : str
+        As for `rules_for`.
+
+    Returns
+    -------
+    str
+        The language, the version of `text.normalise` and a hash of the language's rules:
+        ``"fr/1-0123abcd"``. Equal names mean equal normalised text.
+
+    Raises
+    ------
+    UserError
+        When the table has no entry.
+    """
+    rules = json.dumps(asdict(rules_for(language)), sort_keys=True)
+    return f"{language}/{NORMALISATION}-{hashlib.sha256(rules.encode()).hexdigest()[:8]}"
 
 
 def register_language(language: str, rules: Rules) -> None:

@@ -69,6 +69,8 @@ class SpeechEncoder(nn.Module):
         One of `FAMILIES`.
     width, extractor_width : int
         Sizes D of hidden states and E of extracted features.
+    normalises : bool
+        Whether waveforms get zero mean and unit variance first, as in pretraining.
     """
 
     sampling_rate = 16000
@@ -98,7 +100,7 @@ class SpeechEncoder(nn.Module):
         self.width = config.hidden_size if self.family != "whisper" else config.d_model
         self.extractor_width = config.conv_dim[-1] if self.family != "whisper" else config.d_model
         self.log_mel = log_mel.LogMel(config.num_mel_bins) if self.family == "whisper" else None
-        self._normalise = loading.normalises_waveform(where, revision, config)
+        self.normalises = loading.normalises_waveform(where, revision, config)
         if self.family != "whisper":
             waveform.ignore_padding_(self.model)
         if isinstance(spec_augment, Mapping):
@@ -177,7 +179,7 @@ class SpeechEncoder(nn.Module):
             if self.family == "whisper":
                 features = log_mel.extract(self.model, self.log_mel, wavs, samples)
             else:
-                features = waveform.extract(self.model, wavs, samples, self._normalise)
+                features = waveform.extract(self.model, wavs, samples, self.normalises)
         frames = self.frame_count(samples).clamp(max=features.shape[1])
         return features, frames
 
@@ -228,7 +230,7 @@ class SpeechEncoder(nn.Module):
         if self.family == "whisper":
             WhisperFeatureExtractor(feature_size=self.model.config.num_mel_bins).save_pretrained(folder)
         else:
-            Wav2Vec2FeatureExtractor(do_normalize=self._normalise).save_pretrained(folder)
+            Wav2Vec2FeatureExtractor(do_normalize=self.normalises).save_pretrained(folder)
 
 
 class _LayerTap:

@@ -17,6 +17,7 @@ Start with `mask_`: ``mask_(encoder, MaskConfig(sparsity=0.08))``. The rooms, in
 from s3_speechbrain.masking.api import (
     bake_,
     keep_masks,
+    layers_of_masks,
     load_keep_masks_,
     mask_,
     masks_of,
@@ -33,6 +34,7 @@ __all__ = [
     "bake_",
     "keep_masks",
     "languages_of",
+    "layers_of_masks",
     "load_keep_masks_",
     "mask_",
     "mask_languages_",

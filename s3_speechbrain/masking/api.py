@@ -195,23 +195,50 @@ def load_keep_masks_(encoder: nn.Module, masks: Mapping[str, Tensor]) -> None:
     UserError
         If a layer does not exist, or a mask is not of type bool or does not fit its weight.
     """
-    modules = dict(encoder.named_modules())
     for name, keep in masks.items():
+        if keep.dtype != torch.bool:
+            raise UserError(
+                f"Mask {name!r} is {keep.dtype}: expected torch.bool, as read from the backbone it was made for."
+            )
+    layers = layers_of_masks(encoder, {name: keep.shape for name, keep in masks.items()})
+    for _, layer, _ in list(_masked_layers(encoder)):
+        detach_(layer, leave_masked=False)
+    for name, keep in masks.items():
+        layer = layers[name]
+        attach_(layer, MaskedWeight(keep.detach().clone().to(layer.weight.device)))
+
+
+def layers_of_masks(encoder: nn.Module, shapes: Mapping[str, Sequence[int]]) -> dict[str, nn.Module]:
+    """Find the layers that masks belong to.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Masked or not.
+    shapes : mapping of str to sequence of int
+        Dotted layer name to the shape of its mask: the weight's, or 1 along shared axes.
+
+    Returns
+    -------
+    dict of str to nn.Module
+        The layers by name, in the order of `shapes`.
+
+    Raises
+    ------
+    UserError
+        If a layer does not exist or a mask does not fit its weight.
+    """
+    modules = dict(encoder.named_modules())
+    for name, given in shapes.items():
         layer = modules.get(name)
         if not isinstance(layer, nn.Linear | nn.Conv1d):
             raise UserError(f"Mask {name!r} has no layer in this encoder: use the backbone it was made for.")
         shape = _original(layer).shape
-        fits = keep.dim() == len(shape) and all(k in (1, n) for k, n in zip(keep.shape, shape, strict=True))
-        if keep.dtype != torch.bool or not fits:
+        if len(given) != len(shape) or any(k not in (1, n) for k, n in zip(given, shape, strict=True)):
             raise UserError(
-                f"Mask {name!r} is {keep.dtype} {tuple(keep.shape)}: expected torch.bool {tuple(shape)}, "
-                "use the backbone it was made for."
+                f"Mask {name!r} is {tuple(given)}: expected {tuple(shape)}, use the backbone it was made for."
             )
-    for _, layer, _ in list(_masked_layers(encoder)):
-        detach_(layer, leave_masked=False)
-    for name, keep in masks.items():
-        layer = modules[name]
-        attach_(layer, MaskedWeight(keep.detach().clone().to(layer.weight.device)))
+    return {name: modules[name] for name in shapes}
 
 
 def _original(layer: nn.Module) -> Tensor:

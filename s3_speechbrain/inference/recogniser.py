@@ -1,0 +1,244 @@
+"""One backbone in memory, many languages, one of them in use."""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from s3_speechbrain.brains.errors import greedy_decode
+from s3_speechbrain.brains.model import CTCHead, Recogniser
+from s3_speechbrain.brains.sampling import by_duration
+from s3_speechbrain.brains.tokens import BLANK, Tokenizer, tokenizer_from_record
+from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.maskbank import MaskBank, MaskSwitch, PackedMask, fingerprint, read_header
+from s3_speechbrain.maskbank.header import Header
+from s3_speechbrain.masking import layers_of_masks
+
+BATCH_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class _Language:
+    """What a language holds in memory."""
+
+    masks: dict[str, PackedMask]
+    head: CTCHead
+    tokenizer: Tokenizer
+
+
+class SharedRecogniser:
+    """Recognise speech in the languages of a mask bank with one encoder.
+
+    A language is read from its file when it is first used; from then on it is held with its masks at one bit per
+    weight. Using another language writes the encoder's masked layers anew, from weights that are kept pristine.
+    All methods may be called from several threads; one of them computes at a time.
+
+    Parameters
+    ----------
+    bank : MaskBank
+        The languages.
+    encoder : SpeechEncoder
+        The bank's backbone, without masks, on the CPU; it is frozen and put in evaluation mode.
+    languages : iterable of str, optional
+        Those to offer; default all.
+
+    Raises
+    ------
+    UserError
+        If the encoder is not the bank's backbone, a language is missing, or its file is not for this encoder.
+    """
+
+    def __init__(
+        self, bank: MaskBank, encoder: SpeechEncoder, languages: Iterable[str] | None = None
+    ) -> None:
+        if bank.backbone is None:
+            raise UserError(f"{bank.folder} is no mask bank: give a folder with a bank.json")
+        found = fingerprint(encoder)
+        if found != bank.backbone.fingerprint:
+            raise UserError(
+                f"{encoder.source} ({found[:12]}) is not the backbone of {bank.folder}: give source, a folder or "
+                f"hub name of {bank.backbone.source} ({bank.backbone.fingerprint[:12]})"
+            )
+        self._bank = bank
+        self._encoder = encoder.requires_grad_(False).eval()
+        self.languages = bank.languages if languages is None else list(languages)
+        self._shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+        for language in self.languages:
+            header = read_header(bank.existing(language))
+            self._check(header, language)
+            self._shapes[language] = _shapes(header)
+        self._switch = MaskSwitch(encoder, self._shapes.values())
+        self._held: dict[str, _Language] = {}
+        self._active: str | None = None
+        self._lock = threading.RLock()
+
+    @classmethod
+    def from_bank(
+        cls, folder: str | Path, source: str | None = None, languages: Iterable[str] | None = None
+    ) -> "SharedRecogniser":
+        """Load a bank's backbone and offer its languages.
+
+        Parameters
+        ----------
+        folder : path
+            Of the bank.
+        source : str, optional
+            Where the backbone is on this machine: ``"builtin"``, a hub name or a folder; default what the bank
+            says.
+        languages : iterable of str, optional
+            Those to offer; default all.
+
+        Raises
+        ------
+        UserError
+            As for the constructor, or if the backbone cannot be loaded.
+
+        Examples
+        --------
+        >>> recogniser = SharedRecogniser.from_bank("results/bank")  # doctest: +SKIP
+        >>> recogniser.transcribe([wave], "fr")  # doctest: +SKIP
+        """
+        bank = MaskBank(folder)
+        if bank.backbone is None:
+            raise UserError(f"{folder} is no mask bank: give a folder with a bank.json")
+        revision = bank.backbone.revision if source is None else None
+        encoder = SpeechEncoder(source or bank.backbone.source, revision=revision, freeze=True)
+        return cls(bank, encoder, languages)
+
+    @property
+    def language(self) -> str | None:
+        """The language whose masks are in the encoder's weights now; None before the first use."""
+        return self._active
+
+    def set_language(self, language: str) -> None:
+        """Make the encoder one of this language; nothing is done if it is one already.
+
+        Parameters
+        ----------
+        language : str
+            One of `languages`.
+
+        Raises
+        ------
+        UserError
+            If it is none of them, or its file is damaged or was replaced by one for other layers.
+        """
+        self._check_offered(language)
+        with self._lock:
+            if language == self._active:
+                return
+            held = self._hold(language)
+            self._active = None  # should writing be interrupted, the weights are of no language
+            self._switch.apply(held.masks)
+            self._active = language
+
+    def transcribe(self, waves: Sequence[Tensor], languages: Sequence[str] | str) -> list[str]:
+        """Recognise clips, each in its language.
+
+        Clips are grouped by language, so that each language is switched to once; the texts come in the order of
+        the clips.
+
+        Parameters
+        ----------
+        waves : sequence of Tensor
+            Samples at 16 kHz, floating point, shape (N,) each.
+        languages : sequence of str or str
+            The language of each clip, or one for all.
+
+        Returns
+        -------
+        list of str
+            Greedy transcripts; empty for a clip too short for one frame.
+
+        Raises
+        ------
+        UserError
+            If a language is not offered, the numbers of clips and languages differ, or a clip is no finite
+            one-dimensional signal; nothing is computed then.
+        """
+        wanted = [languages] * len(waves) if isinstance(languages, str) else list(languages)
+        if len(wanted) != len(waves):
+            raise UserError(f"{len(waves)} clips, {len(wanted)} languages: give one language for each clip")
+        for index, (wave, language) in enumerate(zip(waves, wanted, strict=True)):
+            self._check_offered(language)
+            if wave.dim() != 1 or not wave.is_floating_point() or not wave.isfinite().all():
+                raise UserError(f"clip {index} is not one channel of finite floating-point samples")
+        groups: dict[str, list[int]] = {}
+        for index, language in enumerate(wanted):
+            groups.setdefault(language, []).append(index)
+        texts = [""] * len(waves)
+        with self._lock:
+            # The active language first: it costs no switch.
+            for language in sorted(groups, key=lambda name: name != self._active):
+                indices = groups[language]
+                for index, text in zip(
+                    indices, self._group([waves[i] for i in indices], language), strict=True
+                ):
+                    texts[index] = text
+        return texts
+
+    def held_bytes(self, language: str) -> int:
+        """Return the bytes that a language takes in memory: packed masks and head; 0 before its first use."""
+        held = self._held.get(language)
+        if held is None:
+            return 0
+        head = sum(value.nbytes for value in held.head.state_dict().values())
+        return sum(mask.nbytes for mask in held.masks.values()) + head
+
+    @torch.inference_mode()
+    def _group(self, waves: list[Tensor], language: str) -> list[str]:
+        """Recognise clips of one language."""
+        self.set_language(language)
+        held = self._held[language]
+        model = Recogniser(self._encoder, held.head).eval()
+        texts = [""] * len(waves)
+        usable = [i for i, wave in enumerate(waves) if int(self._encoder.frame_count(wave.numel())) > 0]
+        seconds = [waves[i].numel() / self._encoder.sampling_rate for i in usable]
+        for batch in by_duration(seconds, BATCH_SECONDS):
+            rows = [usable[place] for place in batch]
+            lengths = torch.tensor([waves[row].numel() for row in rows])
+            padded = torch.nn.utils.rnn.pad_sequence([waves[row].cpu().float() for row in rows], True)
+            logits, frames = model(padded, lengths.double() / padded.shape[1])
+            for row, labels in zip(rows, greedy_decode(logits, frames, BLANK), strict=True):
+                texts[row] = held.tokenizer.decode(labels)
+        return texts
+
+    def _hold(self, language: str) -> _Language:
+        """Return a language from memory, or read it."""
+        if language not in self._held:
+            entry = self._bank.read_packed(language, lambda header: self._check_again(header, language))
+            head = CTCHead(labels=len(entry.tokenizer["labels"]), **entry.head_options)
+            head.load_state_dict(entry.head)
+            tokenizer = tokenizer_from_record(entry.tokenizer)
+            self._held[language] = _Language(entry.masks, head.requires_grad_(False).eval(), tokenizer)
+        return self._held[language]
+
+    def _check(self, header: Header, language: str) -> None:
+        self._bank.check_header(header, language)
+        layers_of_masks(self._encoder, _shapes(header))
+        outputs = len(self._encoder.layers) + 1
+        if header.head_options["width"] != self._encoder.width or header.head_options["layers"] not in (
+            None,
+            outputs,
+        ):
+            raise UserError(f"the head of {language!r} does not fit the encoder: train the language again")
+
+    def _check_again(self, header: Header, language: str) -> None:
+        """Check the file that is read now; it may not be the one whose header was read at the start."""
+        self._check(header, language)
+        if _shapes(header) != self._shapes[language]:
+            raise UserError(
+                f"the file of {language!r} was replaced by one for other layers: load the bank again"
+            )
+
+    def _check_offered(self, language: str) -> None:
+        if language not in self._shapes:
+            raise UserError(f"no language {language!r} is loaded: choose one of {', '.join(self._shapes)}")
+
+
+def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
+    return {layer.name: layer.shape for layer in header.layers}

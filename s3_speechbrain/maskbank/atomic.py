@@ -1,0 +1,40 @@
+"""Files that are whole or as they were."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file under another name, flush it to disk, rename it, flush the folder.
+
+    A process that is killed meanwhile leaves the old file (and perhaps a hidden ``.part`` file, which nothing
+    reads).
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it exists.
+    data : bytes
+        Its new content.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renamed and removed names of a folder last through a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
