@@ -78,6 +78,8 @@ class MaskBank:
             If the language is there already, the backbone is another one, or the entry is not sound.
         """
         path = self.path(entry.language)
+        if self.backbone is None:  # another process may have begun the bank since
+            self.backbone = self._read_backbone()
         self._check_backbone(entry.backbone, f"the entry of {entry.language!r}")
         if path.exists() and not replace:
             raise UserError(
@@ -86,12 +88,7 @@ class MaskBank:
         data = serialise(entry)  # which checks it: a bank is not begun with an entry that is unsound
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.backbone is None:
-            about = {"format": FORMAT, "backbone": asdict(entry.backbone)}
-            publish(self._inside("bank.json"), (json.dumps(about, indent=2) + "\n").encode())
-            self.backbone = self._read_backbone()
-            self._check_backbone(
-                entry.backbone, f"the entry of {entry.language!r}"
-            )  # begun by another process?
+            self._begin(entry.backbone)
         return publish(path, data)
 
     def read(self, language: str) -> Entry:
@@ -135,6 +132,12 @@ class MaskBank:
         """Delete a language's file; the others stay."""
         self.existing(language).unlink()
         flush_folder(self.folder)
+
+    def _begin(self, backbone: Backbone) -> None:
+        about = {"format": FORMAT, "backbone": asdict(backbone)}
+        publish(self._inside("bank.json"), (json.dumps(about, indent=2) + "\n").encode())
+        self.backbone = self._read_backbone()  # of two processes that begin at once, the last one decides
+        self._check_backbone(backbone, "the new bank")
 
     def _check_backbone(self, backbone: Backbone, what: str) -> None:
         ours = self.backbone

@@ -163,12 +163,12 @@ def _refusing(path: Path) -> Iterator[None]:
     try:
         yield
     except (RefusedError, CodingError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())
     except OSError as error:
         reason = error.strerror or type(error).__name__
     else:
         return
-    raise UserError(f"{path} is refused: {reason}; get the file again or train the language again")
+    raise UserError(f"{path} is refused: {reason[:300]}; get the file again or train the language again")
 
 
 def _check_file(path: Path) -> int:

@@ -15,7 +15,7 @@ from s3_speechbrain.maskbank.coding import CODINGS
 from s3_speechbrain.maskbank.entry import Backbone, Entry, is_language
 
 FORMAT = 1
-MOST_HEADER_BYTES = 1 << 22
+MOST_HEADER_BYTES = 1 << 20
 MOST_LAYERS = 4096
 MOST_LABELS = 1 << 16
 MOST_ENTRIES = 1 << 31  # all layers together

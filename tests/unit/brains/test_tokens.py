@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_speechbrain.brains.tokens import Characters, Pieces, frames_needed
+from s3_speechbrain.brains.tokens import (
+    Characters,
+    Pieces,
+    frames_needed,
+    tokenizer_from_record,
+    tokenizer_record,
+)
 from s3_speechbrain.errors import UserError
 
 TEXTS = ["the cat sat", "a mat", "that cat's hat"]
@@ -35,6 +41,26 @@ def test_pieces_round_trip_and_keep_index_0_for_the_blank(tmp_path):
     assert pieces.decode(pieces.encode("the cat sat")) == "the cat sat"
     again = Pieces.load_or_create(tmp_path / "pieces.model", ["other"], 14)
     assert again.labels == pieces.labels
+
+
+@pytest.mark.parametrize("kind", ["characters", "sentencepiece"])
+def test_a_record_makes_the_same_tokenizer_again(characters, tmp_path, kind):
+    tokenizer = characters if kind == "characters" else Pieces.load_or_create(tmp_path / "p", TEXTS, 14)
+    record = tokenizer_record(tokenizer)
+    again = tokenizer_from_record(record)
+    assert (type(again), again.labels, record["kind"]) == (type(tokenizer), tokenizer.labels, kind)
+    assert again.encode("a cat's hat") == tokenizer.encode("a cat's hat")
+    assert tokenizer_record(again) == record
+
+
+def test_a_record_of_other_labels_is_refused(tmp_path):
+    record = tokenizer_record(Pieces.load_or_create(tmp_path / "p", TEXTS, 14))
+    with pytest.raises(UserError, match="labels are not those"):
+        tokenizer_from_record({**record, "labels": record["labels"][::-1]})
+    with pytest.raises(UserError, match="cannot be made"):
+        tokenizer_from_record({**record, "model": b"no model"})
+    with pytest.raises(UserError, match="labels are not those"):
+        tokenizer_from_record({"kind": "characters", "labels": ["", "a", "a"], "model": None})
 
 
 def test_too_many_pieces_is_told_in_one_line(tmp_path):

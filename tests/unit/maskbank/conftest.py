@@ -3,7 +3,7 @@ from bank_entries import make_entry
 from speech_corpus import write_encoder
 
 from s3_speechbrain.encoders import SpeechEncoder
-from s3_speechbrain.maskbank import write_entry
+from s3_speechbrain.maskbank.container import serialise
 
 
 @pytest.fixture(scope="session")
@@ -17,13 +17,18 @@ def encoder(encoder_folder):
     return SpeechEncoder(str(encoder_folder), freeze=True)
 
 
-@pytest.fixture
-def entry(encoder):
-    return make_entry(encoder)
+@pytest.fixture(scope="session")
+def entry(encoder_folder):
+    return make_entry(SpeechEncoder(str(encoder_folder), freeze=True))
+
+
+@pytest.fixture(scope="session")
+def entry_content(entry):
+    return serialise(entry)
 
 
 @pytest.fixture
-def entry_file(entry, tmp_path):
+def entry_file(entry_content, tmp_path):
     path = tmp_path / "fr.safetensors"
-    write_entry(path, entry)
+    path.write_bytes(entry_content)
     return path
