@@ -184,7 +184,12 @@ class SpeechEncoder(nn.Module):
         return features, frames
 
     def contextualise(
-        self, features: Tensor, frames: Tensor, all_layers: bool = False, time_mask: Tensor | None = None
+        self,
+        features: Tensor,
+        frames: Tensor,
+        all_layers: bool = False,
+        time_mask: Tensor | None = None,
+        kept: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor | list[Tensor]:
         """Turn features into hidden states; in training, SpecAugment and dropout apply.
 
@@ -199,11 +204,15 @@ class SpeechEncoder(nn.Module):
             output (after a final layer norm where the family has one).
         time_mask : Tensor, optional
             Frames to replace by the mask vector, boolean (B, T); for masked prediction, in place of SpecAugment.
+        kept : (Tensor, Tensor), optional
+            Places (B, T') of the only frames that go through the transformer, and how many of them are valid in
+            each row (B,). They keep the positions (positional convolution, row of Whisper's table) that they
+            have among all T frames. To count positions on the kept frames, leave the others out of `features`.
 
         Returns
         -------
         Tensor or list of Tensor
-            Shape (B, T, D) each. Values beyond a row's valid frames mean nothing.
+            Shape (B, T, D) each, or (B, T', D). Values beyond a row's valid frames mean nothing.
         """
         family = log_mel if self.family == "whisper" else waveform
         hidden = family.project(self.model, features)
@@ -212,9 +221,9 @@ class SpeechEncoder(nn.Module):
         elif self.training and self.spec_augment is not None:
             hidden = spec_augment(hidden, frames, self.mask_vector, self.spec_augment)
         if not all_layers:
-            return family.transform(self.model, hidden, frames)
+            return family.transform(self.model, hidden, frames, kept)
         with _LayerTap(self.layers) as tap:
-            last = family.transform(self.model, hidden, frames)
+            last = family.transform(self.model, hidden, frames, kept)
         return [*tap.outputs()[:-1], last]
 
     def forward(self, wavs: Tensor, wav_lens: Tensor, all_layers: bool = False) -> Encoded:

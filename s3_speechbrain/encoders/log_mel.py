@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import WhisperFeatureExtractor
 from transformers.masking_utils import create_bidirectional_mask
 
-from s3_speechbrain.encoders.waveform import valid
+from s3_speechbrain.encoders.waveform import take_frames, valid
 from s3_speechbrain.errors import UserError
 
 
@@ -74,8 +74,13 @@ def project(model: nn.Module, features: Tensor) -> Tensor:
     )
 
 
-def transform(model: nn.Module, hidden: Tensor, frames: Tensor) -> Tensor:
-    """Run the transformer layers over the valid frames: (B, T, D) to (B, T, D)."""
+def transform(
+    model: nn.Module, hidden: Tensor, frames: Tensor, kept: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Run the transformer layers over the valid frames: (B, T, D) to (B, T, D), or over the `kept` ones alone."""
+    if kept is not None:
+        index, frames = kept
+        hidden = take_frames(hidden, index)
     mask = create_bidirectional_mask(
         config=model.config, inputs_embeds=hidden, attention_mask=valid(frames, hidden.shape[1])
     )

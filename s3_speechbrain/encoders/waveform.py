@@ -19,6 +19,11 @@ def valid(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
 
 
+def take_frames(values: Tensor, index: Tensor) -> Tensor:
+    """Return the frames (B, T', D) of values (B, T, D) at places (B, T')."""
+    return values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
+
+
 def normalise_waveform(wavs: Tensor, samples: Tensor) -> Tensor:
     """Give each waveform zero mean and unit variance over its valid samples; padding becomes zero.
 
@@ -106,9 +111,32 @@ def _silent_padding(model: nn.Module, mask: Tensor) -> Iterator[None]:
             hook.remove()
 
 
-def transform(model: nn.Module, hidden: Tensor, frames: Tensor) -> Tensor:
-    """Run positional convolution and transformer layers over the valid frames: (B, T, D) to (B, T, D)."""
+@contextmanager
+def _given_positions(model: nn.Module, positions: Tensor) -> Iterator[None]:
+    """Let the positional convolution return what was computed before, while the block runs."""
+    convolution = model.encoder.pos_conv_embed
+    convolution.forward = lambda _hidden: positions
+    try:
+        yield
+    finally:
+        del convolution.forward
+
+
+def transform(
+    model: nn.Module, hidden: Tensor, frames: Tensor, kept: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """Run positional convolution and transformer layers over the valid frames: (B, T, D) to (B, T, D).
+
+    With `kept` (places, valid frames) the convolution runs over all frames and the layers over those alone.
+    """
     mask = valid(frames, hidden.shape[1])
-    # The encoder writes zeros into its input; a clone keeps the caller's tensor (and autograd) whole.
+    if kept is None:
+        # The encoder writes zeros into its input; a clone keeps the caller's tensor (and autograd) whole.
+        with _silent_padding(model, mask):
+            return model.encoder(hidden.clone(), attention_mask=mask).last_hidden_state
+    index, frames = kept
     with _silent_padding(model, mask):
-        return model.encoder(hidden.clone(), attention_mask=mask).last_hidden_state
+        positions = model.encoder.pos_conv_embed(hidden * mask[:, :, None].to(hidden.dtype))
+    with _given_positions(model, take_frames(positions, index)):
+        short = take_frames(hidden, index)
+        return model.encoder(short, attention_mask=valid(frames, index.shape[1])).last_hidden_state

@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.encoders import SpeechEncoder, log_mel, waveform
 from s3_speechbrain.encoders.encoder import ATTENTION
 from s3_speechbrain.errors import UserError
 
@@ -104,6 +104,63 @@ def test_all_layers_are_returned_and_end_in_the_output(folder):
     assert all(state.shape == last.shape for state in every)
     torch.testing.assert_close(every[-1], last, atol=0, rtol=0)
     assert not torch.equal(every[0], every[1])
+
+
+def test_keeping_every_frame_changes_nothing(folder):
+    encoder = SpeechEncoder(str(folder)).eval()
+    _, batch, lengths = waves(16000, 9001)
+    with torch.no_grad():
+        features, frames = encoder.extract(batch, lengths)
+        places = torch.arange(features.shape[1]).expand(2, -1)
+        kept = encoder.contextualise(features, frames, kept=(places, frames))
+        plain = encoder.contextualise(features, frames)
+    for row, count in enumerate(frames.tolist()):
+        torch.testing.assert_close(kept[row, :count], plain[row, :count], atol=1e-6, rtol=0)
+
+
+def test_kept_frames_keep_their_positions_alone_and_in_a_padded_batch(folder):
+    encoder = SpeechEncoder(str(folder)).eval()
+    clips, batch, lengths = waves(9001, 16000)
+    index, counts = torch.tensor([[0, 4, 9, 0], [0, 1, 20, 33]]), torch.tensor([3, 4])
+    with torch.no_grad():
+        together = encoder.contextualise(*encoder.extract(batch, lengths), kept=(index, counts))
+        for row, clip in enumerate(clips):
+            count = int(counts[row])
+            kept = (index[row : row + 1, :count], counts[row : row + 1])
+            features, frames = encoder.extract(clip[None], torch.ones(1))
+            alone = encoder.contextualise(features, frames, kept=kept)
+            torch.testing.assert_close(together[row, :count], alone[0], atol=1e-5, rtol=0)
+            # counted on the kept frames alone, positions are others
+            near = encoder.contextualise(features[:, kept[0][0]], kept[1])
+            assert (alone - near).abs().max() > 1e-3
+    assert torch.equal(
+        encoder.contextualise(features, frames), encoder.contextualise(features, frames)
+    )  # the positional convolution is itself again
+
+
+def test_positions_of_kept_frames_are_those_of_the_whole_clip():
+    config = CONFIGS["whisper"]
+    model = WhisperEncoder(config).eval()
+    features = torch.randn(1, 10, 32, generator=torch.Generator().manual_seed(0))
+    index = torch.tensor([[0, 3, 7]])
+    with torch.no_grad():
+        found = log_mel.transform(
+            model, log_mel.project(model, features), torch.tensor([10]), (index, torch.tensor([3]))
+        )
+        by_hand = features[:, [0, 3, 7]] + model.embed_positions.weight[[0, 3, 7]]
+        for layer in model.layers:
+            by_hand = layer(by_hand, None)
+        torch.testing.assert_close(found, model.layer_norm(by_hand), atol=1e-6, rtol=0)
+
+    model = Wav2Vec2Model(CONFIGS["wav2vec2-group"]).eval()
+    with torch.no_grad():
+        found = waveform.transform(model, features, torch.tensor([10]), (index, torch.tensor([3])))
+        positions = model.encoder.pos_conv_embed(features)
+        by_hand = model.encoder.layer_norm((features + positions)[:, [0, 3, 7]])
+        for layer in model.encoder.layers:
+            by_hand = layer(by_hand)
+            by_hand = by_hand[0] if isinstance(by_hand, tuple) else by_hand
+        torch.testing.assert_close(found, by_hand, atol=1e-6, rtol=0)
 
 
 def test_gradient_checkpointing_gives_the_same_gradients(folder):

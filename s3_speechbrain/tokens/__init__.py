@@ -1,0 +1,43 @@
+"""Token removal: fewer frames for the transformer (SALAD of S6-DAMON, and what it is compared with)."""
+
+from s3_speechbrain.tokens.calibration import threshold_for_keep_ratio, threshold_for_recall
+from s3_speechbrain.tokens.config import (
+    CALIBRATED,
+    DETECTED,
+    SELECTORS,
+    TAUGHT,
+    TokenConfig,
+    make_selector,
+)
+from s3_speechbrain.tokens.detector import DetectorConfig, TokenDetector, detector_loss
+from s3_speechbrain.tokens.labels import BLANK_POLICIES, collapse, keeps_string, salient_frames
+from s3_speechbrain.tokens.removal import Shortened, drop_tokens, merge_tokens, reinsert
+from s3_speechbrain.tokens.scorers import not_blank_logit
+from s3_speechbrain.tokens.selectors import CUTS, ConvSelector, ScoredSelector, TokenSelector
+
+__all__ = [
+    "BLANK_POLICIES",
+    "CALIBRATED",
+    "CUTS",
+    "DETECTED",
+    "SELECTORS",
+    "TAUGHT",
+    "ConvSelector",
+    "DetectorConfig",
+    "ScoredSelector",
+    "Shortened",
+    "TokenConfig",
+    "TokenDetector",
+    "TokenSelector",
+    "collapse",
+    "detector_loss",
+    "drop_tokens",
+    "keeps_string",
+    "make_selector",
+    "merge_tokens",
+    "not_blank_logit",
+    "reinsert",
+    "salient_frames",
+    "threshold_for_keep_ratio",
+    "threshold_for_recall",
+]
