@@ -2,8 +2,11 @@
 
 import os
 
+import pytest
 import torch
+from speech_corpus import write_corpus
 from speechbrain.utils.importutils import LazyModule
+from toy_encoders import write_encoder
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network is a mistake
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
@@ -11,3 +14,15 @@ torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 # hypothesis asks every loaded module for its file; SpeechBrain's lazy modules answer by importing optional
 # packages and fail if one is not installed. A class attribute answers first.
 LazyModule.__file__ = None
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory):
+    """Folder of the toy encoder."""
+    return write_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory):
+    """Folder of a tiny corpus in Common Voice layout."""
+    return write_corpus(tmp_path_factory.mktemp("corpus"))

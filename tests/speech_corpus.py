@@ -1,36 +1,15 @@
-"""A tiny encoder and a tiny corpus in Common Voice layout, for tests of recipes."""
+"""Tiny corpora of audible sentences, in the layouts of Common Voice and LibriSpeech, for tests of recipes."""
 
-import csv
 import itertools
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from cv_corpus import line, write_table
 
 RATE = 16000
 WORDS = ("ba", "be", "bi", "bo", "da", "de", "di", "do")
 SPLITS = {"train": 12, "dev": 4, "test": 4}
-
-
-def write_encoder(folder: Path) -> Path:
-    """Write a two-layer wav2vec2 of width 16 with random weights."""
-    torch.manual_seed(7)
-    config = Wav2Vec2Config(
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        conv_dim=(8,) * 7,
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=2,
-    )
-    Wav2Vec2Model(config).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
-    return folder
 
 
 def write_corpus(root: Path, locale: str = "en") -> Path:
@@ -45,21 +24,10 @@ def write_corpus(root: Path, locale: str = "en") -> Path:
             name = f"{split}_{number}.wav"
             wave = speak(sentence)
             soundfile.write(clips / name, wave, RATE)
-            durations.append((name, round(1000 * len(wave) / RATE)))
-            rows.append(("someone", name, sentence, 2, 0, "", "", "", locale))
-        header = (
-            "client_id",
-            "path",
-            "sentence",
-            "up_votes",
-            "down_votes",
-            "age",
-            "gender",
-            "accents",
-            "locale",
-        )
-        write_table(root / locale / f"{split}.tsv", header, rows)
-    write_table(root / locale / "clip_durations.tsv", ("clip", "duration[ms]"), durations)
+            durations.append(f"{name}\t{round(1000 * len(wave) / RATE)}")
+            rows.append(line(name, sentence, locale))
+        write_table(root / locale / f"{split}.tsv", rows)
+    write_table(root / locale / "clip_durations.tsv", durations, ("clip", "duration[ms]"))
     return root
 
 
@@ -69,12 +37,6 @@ def speak(sentence: str) -> np.ndarray:
     return np.concatenate(
         [0.3 * np.sin(2 * np.pi * (200 + 25 * (ord(letter) - 31)) * times) for letter in sentence]
     )
-
-
-def write_table(path: Path, header: tuple, rows: list[tuple]) -> None:
-    """Write a tsv file."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, delimiter="\t", lineterminator="\n").writerows([header, *rows])
 
 
 def write_librispeech(root: Path) -> Path:

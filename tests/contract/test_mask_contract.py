@@ -8,7 +8,7 @@ import pytest
 import torch
 from mask_methods import METHODS
 from speechbrain.utils.checkpoints import Checkpointer
-from transformers import Wav2Vec2Config, Wav2Vec2Model
+from toy_encoders import toy_wav2vec2
 
 SPARSITY = 0.3
 WAVS = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
@@ -16,25 +16,8 @@ WAVS = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture
 def encoder():
-    torch.manual_seed(0)
     dropouts = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout")
-    config = Wav2Vec2Config(
-        **dict.fromkeys(dropouts, 0.0),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=36,
-        conv_dim=[8] * 7,
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        num_conv_pos_embeddings=4,
-        num_conv_pos_embedding_groups=2,
-    )
-    encoder = Wav2Vec2Model(config).eval().requires_grad_(False)
-    for name, parameter in encoder.named_parameters():
-        if name.endswith(".bias"):  # fresh biases are zero: magnitude pruning would take them all
-            parameter.normal_(0, 0.02)
-    return encoder
+    return toy_wav2vec2(intermediate_size=36, **dict.fromkeys(dropouts, 0.0))  # 36: shares that do not divide
 
 
 @pytest.fixture(params=METHODS)

@@ -1,20 +1,14 @@
 import pytest
 from bank_entries import make_entry
-from speech_corpus import write_encoder
 
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.maskbank.container import serialise
 
 
-@pytest.fixture(scope="session")
-def encoder_folder(tmp_path_factory):
-    return write_encoder(tmp_path_factory.mktemp("encoder"))
-
-
 @pytest.fixture
-def encoder(encoder_folder):
+def encoder(tiny_encoder):
     """A frozen wav2vec2 of width 16: 2,048 FFN weights."""
-    return SpeechEncoder(str(encoder_folder), freeze=True)
+    return SpeechEncoder(str(tiny_encoder), freeze=True)
 
 
 @pytest.fixture(scope="session")
