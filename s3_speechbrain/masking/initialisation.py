@@ -134,7 +134,10 @@ def _ascending(values: Tensor) -> Tensor:
     The bits of a non-negative float, read as an integer, rank like the float. With the position in the low
     half of a 64-bit key, a plain sort of the keys is a stable argsort, many times faster than an argsort.
     """
-    bits = values.abs().numpy().view(np.uint32).astype(np.uint64)
-    keys = (bits << np.uint64(32)) | np.arange(bits.size, dtype=np.uint64)
+    # In place, since this is what takes most memory in making masks.
+    keys = values.abs().numpy().view(np.uint32).astype(np.uint64)
+    keys <<= np.uint64(32)
+    keys |= np.arange(keys.size, dtype=np.uint64)
     keys.sort()
-    return torch.from_numpy((keys & np.uint64(0xFFFFFFFF)).astype(np.int64))
+    keys &= np.uint64(0xFFFFFFFF)
+    return torch.from_numpy(keys.view(np.int64))

@@ -8,7 +8,7 @@ from torch.nn.utils import parametrize
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.masking.groups import MaskGroup
-from s3_speechbrain.masking.straight_through import masked_linear, masked_weight
+from s3_speechbrain.masking.straight_through import Mask, masked_linear, masked_weight
 
 
 class MaskedWeight(nn.Module):
@@ -59,8 +59,7 @@ class MaskedWeight(nn.Module):
         Tensor
             The masked weight.
         """
-        self.refresh()
-        return masked_weight(weight, self.score, self.keep, self.threshold, self.sigmoid)
+        return masked_weight(weight, self._mask())
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Apply the masked weight to an input: ``F.linear(x, self(weight), bias)`` in less memory.
@@ -79,8 +78,11 @@ class MaskedWeight(nn.Module):
         Tensor
             Shape (..., out).
         """
+        return masked_linear(x, weight, bias, self._mask())
+
+    def _mask(self) -> Mask:
         self.refresh()
-        return masked_linear(x, weight, bias, self.score, self.keep, self.threshold, self.sigmoid)
+        return Mask(self.score, self.keep, self.threshold, self.sigmoid)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         self.refresh()  # a checkpoint written right after an optimiser step holds the mask of its scores

@@ -39,6 +39,20 @@ def batch():
     return wavs, torch.tensor([1.0, 0.5, 0.25]), ["a", "b", "c"]
 
 
+def train(student, objective, steps):
+    """Train on one batch; return the losses."""
+    optimizer = torch.optim.Adam([*student.parameters(), *objective.parameters()], 3e-3)
+    student.train()
+    losses = []
+    for _ in range(steps):
+        loss = objective(student, *batch())["loss"]
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
 def test_copied_layers_compute_what_the_teachers_do(student, teacher):
     take_layers_(student, teacher, [0, 2])
     student.eval()
@@ -65,15 +79,7 @@ def test_regression_learns_and_leaves_the_teacher_alone(student, teacher):
     torch.manual_seed(0)
     objective = LayerRegression(teacher, [(1, 1), (2, 3)], student.width)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    optimizer = torch.optim.Adam([*student.parameters(), *objective.parameters()], 3e-3)
-    student.train()
-    losses = []
-    for _ in range(15):
-        loss = objective(student, *batch())["loss"]
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss))
+    losses = train(student, objective, steps=15)
     assert losses[-1] < 0.8 * losses[0]
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
     assert not any("teacher" in name for name in objective.state_dict())
@@ -110,15 +116,7 @@ def test_masked_prediction_learns_units(kind, student, teacher):
     late = frames_late(student, labeller.centre)
     assert abs(labels.shape[1] - late - int(student.frame_count(16000))) <= 1
     objective = MaskedPrediction(labeller, student.width, {"prob": 0.5, "length": 4})
-    optimizer = torch.optim.Adam([*student.parameters(), *objective.parameters()], 3e-3)
-    student.train()
-    losses = []
-    for _ in range(25):
-        loss = objective(student, *batch())["loss"]
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss))
+    losses = train(student, objective, steps=25)
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
     assert student.mask_vector.requires_grad
 
