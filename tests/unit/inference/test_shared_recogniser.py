@@ -8,7 +8,6 @@ import threading
 import pytest
 import torch
 from bank_entries import LABELS, make_entry, random_masks, read_parts, write_parts
-from speech_corpus import write_encoder
 
 from s3_speechbrain.brains.errors import greedy_decode
 from s3_speechbrain.brains.model import CTCHead, Recogniser
@@ -23,14 +22,9 @@ SPARSITIES = {"fr": 0.2, "it": 0.5, "ru": 0.05}
 
 
 @pytest.fixture(scope="module")
-def encoder_folder(tmp_path_factory):
-    return write_encoder(tmp_path_factory.mktemp("encoder"))
-
-
-@pytest.fixture(scope="module")
-def backbone(encoder_folder):
+def backbone(tiny_encoder):
     """Read only."""
-    return SpeechEncoder(str(encoder_folder), freeze=True).eval()
+    return SpeechEncoder(str(tiny_encoder), freeze=True).eval()
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +133,8 @@ def test_an_idle_language_takes_its_packed_size(shared, entries):
     assert shared.held_bytes("it") == masks + head
 
 
-def test_only_the_wanted_languages_are_offered(bank, encoder_folder):
-    shared = SharedRecogniser.from_bank(bank.folder, source=str(encoder_folder), languages=["ru"])
+def test_only_the_wanted_languages_are_offered(bank, tiny_encoder):
+    shared = SharedRecogniser.from_bank(bank.folder, source=str(tiny_encoder), languages=["ru"])
     assert shared.languages == ["ru"]
     with pytest.raises(UserError, match="no language 'fr' is loaded: choose one of ru"):
         shared.set_language("fr")
@@ -177,8 +171,8 @@ def test_requests_that_make_no_sense_are_refused_before_anything_is_computed(
     assert shared.language is None
 
 
-def test_another_backbone_is_refused(bank, encoder_folder):
-    other = SpeechEncoder(str(encoder_folder), pretrained=False)
+def test_another_backbone_is_refused(bank, tiny_encoder):
+    other = SpeechEncoder(str(tiny_encoder), pretrained=False)
     with pytest.raises(UserError, match="is not the backbone of"):
         SharedRecogniser(bank, other)
 

@@ -12,8 +12,8 @@ def encoder(tiny_encoder):
 
 
 @pytest.fixture(scope="session")
-def entry(encoder_folder):
-    return make_entry(SpeechEncoder(str(encoder_folder), freeze=True))
+def entry(tiny_encoder):
+    return make_entry(SpeechEncoder(str(tiny_encoder), freeze=True))
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,9 @@ def before(encoder):
     return fingerprint(encoder)
 
 
-def test_it_is_a_sha256_and_the_same_for_another_copy(encoder, encoder_folder, before):
+def test_it_is_a_sha256_and_the_same_for_another_copy(encoder, tiny_encoder, before):
     assert len(before) == 64
-    assert fingerprint(SpeechEncoder(str(encoder_folder), layerdrop=0.1, dropout=0.2)) == before
+    assert fingerprint(SpeechEncoder(str(tiny_encoder), layerdrop=0.1, dropout=0.2)) == before
 
 
 def test_masks_and_scores_do_not_count(encoder, before):
@@ -62,5 +62,5 @@ def test_swapped_names_types_and_settings_count(encoder, before):
     assert len({before, *changed}) == 5
 
 
-def test_random_weights_of_the_same_shape_differ(encoder_folder, before):
-    assert fingerprint(SpeechEncoder(str(encoder_folder), pretrained=False)) != before
+def test_random_weights_of_the_same_shape_differ(tiny_encoder, before):
+    assert fingerprint(SpeechEncoder(str(tiny_encoder), pretrained=False)) != before
