@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from speech_corpus import write_encoder
 from token_selectors import build, speech
 
 from s3_speechbrain.tokens import CALIBRATED, CUTS, SELECTORS
@@ -11,14 +10,9 @@ DROPPING = [name for name in SELECTORS if name not in ("average", "merge", "conv
 RATIO_IS_CHOSEN = [name for name in SELECTORS if name not in ("oracle", "all")]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_encoder(tmp_path_factory.mktemp("encoder"))
-
-
 @pytest.fixture(params=SELECTORS)
-def built(request, folder):
-    return build(request.param, folder)
+def built(request, tiny_encoder):
+    return build(request.param, tiny_encoder)
 
 
 @torch.no_grad()
@@ -62,8 +56,8 @@ def test_what_fills_the_padding_does_not_matter(built):
 
 
 @pytest.mark.parametrize("name", DROPPING)
-def test_kept_frames_are_frames_of_the_input_in_order(folder, name):
-    features, _, short = shorten(*build(name, folder), *speech(9001, 16000))
+def test_kept_frames_are_frames_of_the_input_in_order(tiny_encoder, name):
+    features, _, short = shorten(*build(name, tiny_encoder), *speech(9001, 16000))
     for row, left in enumerate(short.frames.tolist()):
         places = short.index[row, :left]
         assert int(places[0]) == 0
@@ -73,8 +67,8 @@ def test_kept_frames_are_frames_of_the_input_in_order(folder, name):
 
 @pytest.mark.parametrize("ratio", [0.5, 0.25])
 @pytest.mark.parametrize("name", RATIO_IS_CHOSEN)
-def test_the_keep_ratio_is_met(folder, name, ratio):
-    _, frames, short = shorten(*build(name, folder, ratio), *speech(30000, 50000))
+def test_the_keep_ratio_is_met(tiny_encoder, name, ratio):
+    _, frames, short = shorten(*build(name, tiny_encoder, ratio), *speech(30000, 50000))
     total = int(frames.sum())
     # thresholds are exact on what they were set on; per-clip rounding and drawing by chance are not
     slack = 1 if name in CALIBRATED else len(frames)
@@ -82,17 +76,17 @@ def test_the_keep_ratio_is_met(folder, name, ratio):
     assert abs(int(short.frames.sum()) - ratio * total) <= slack
 
 
-def test_ratio_one_keeps_everything(folder):
+def test_ratio_one_keeps_everything(tiny_encoder):
     for name in DROPPING:
-        features, frames, short = shorten(*build(name, folder, 1.0), *speech(9001, 16000))
+        features, frames, short = shorten(*build(name, tiny_encoder, 1.0), *speech(9001, 16000))
         if name != "oracle":  # it keeps what its labels say
             assert torch.equal(short.frames, frames)
             assert torch.equal(short.features[0, : frames[0]], features[0, : frames[0]])
 
 
 @pytest.mark.parametrize("name", [name for name in SELECTORS if name != "conv"])
-def test_as_many_frames_are_left_as_ctc_needs(folder, name):
-    encoder, selector = build(name, folder, 0.25)
+def test_as_many_frames_are_left_as_ctc_needs(tiny_encoder, name):
+    encoder, selector = build(name, tiny_encoder, 0.25)
     wavs, lengths = speech(9001, 16000)
     _, frames, plain = shorten(encoder, selector, wavs, lengths)
     needed = torch.tensor([20, 1000])
@@ -139,9 +133,9 @@ def test_steady_selectors_choose_in_training_as_in_evaluation(built):
         assert not torch.equal(tested.frames, trained.frames)
 
 
-def test_state_dict_round_trip(built, folder, request):
+def test_state_dict_round_trip(built, tiny_encoder, request):
     encoder, selector = built
-    _, fresh = build(request.node.callspec.params["built"], folder)
+    _, fresh = build(request.node.callspec.params["built"], tiny_encoder)
     with torch.no_grad():
         for value in fresh.state_dict().values():
             value.copy_(torch.zeros_like(value))
@@ -152,8 +146,8 @@ def test_state_dict_round_trip(built, folder, request):
 
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("name", DROPPING)
-def test_both_cuts_give_as_many_hidden_states_as_frames(folder, name, cut):
-    encoder, selector = build(name, folder, cut=cut)
+def test_both_cuts_give_as_many_hidden_states_as_frames(tiny_encoder, name, cut):
+    encoder, selector = build(name, tiny_encoder, cut=cut)
     assert selector.cut == cut
     features, frames, short = shorten(encoder, selector, *speech(9001, 16000))
     with torch.no_grad():
