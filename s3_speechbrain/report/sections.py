@@ -1,9 +1,8 @@
-"""More blocks of RESULTS.md (other backbones, benchmarks, software, every setting), and all by name."""
+"""More blocks of RESULTS.md (other backbones, software, every setting), and all by name."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from s3_speechbrain.report.benchmarks import BENCHMARK_SECTIONS, benchmarks
 from s3_speechbrain.report.main_table import (
     DEV_SELECTS,
     SEEDS_NOTE,
@@ -96,33 +95,6 @@ def backbones(evidence: Evidence) -> str:
     )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for name, value in sorted(values.items()):
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, bool) or value is None or isinstance(value, str):
-            yield prefix + name, str(value)
-        elif isinstance(value, int | float):
-            yield (
-                prefix + name,
-                str(value) if isinstance(value, int) or not math.isfinite(value) else f"{value:.4g}",
-            )
-        elif isinstance(value, list):
-            yield prefix + name, ", ".join(text for item in value for _, text in _flat({"": item}))
-
-
-def benchmarks(evidence: Evidence) -> str:
-    """Make the section on benchmarks: every value of their last JSON lines, and the commands."""
-    rows = [
-        [name, key, text]
-        for name, values in sorted(evidence.benchmarks.items())
-        for key, text in _flat({key: value for key, value in values.items() if key != "command"})
-    ]
-    lines = sorted({str(values["command"]) for values in evidence.benchmarks.values() if "command" in values})
-    table = markdown(Table(["benchmark", "measure", "value"], rows, 2))
-    return "\n\n".join([table, "```bash\n" + "\n".join(lines) + "\n```"] if lines else [table])
-
-
 def versions(evidence: Evidence) -> str:
     """List the software that the runs were made with."""
     seen: dict[str, set[str]] = {}
@@ -177,4 +149,5 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "benchmarks": benchmarks,
     "versions": versions,
     "runs": every_run,
+    **BENCHMARK_SECTIONS,
 }

@@ -6,7 +6,7 @@ from s3_speechbrain.report.main_table import LANGUAGES
 from s3_speechbrain.report.metrics import dump
 from s3_speechbrain.report.results import build, render, results_page, stale
 from s3_speechbrain.report.runs import Evidence
-from s3_speechbrain.report.sections import SECTIONS, backbones, benchmarks, languages, summary, sweep
+from s3_speechbrain.report.sections import SECTIONS, backbones, languages, summary, sweep
 
 NOTHING = Evidence((), {})
 
@@ -110,20 +110,6 @@ def test_other_backbones_compare_masks_with_dense_by_hand(make_run):
     # means 25 and 24.5: 2 % less; masks win with seed 1 alone
     assert cells[6:8] == ["25.00 ± 7.07 (2)", "24.50 ± 9.19 (2)"]
     assert cells[9:11] == ["-2.0", "1 of 2"]
-
-
-def test_benchmarks_are_flattened_and_their_commands_told():
-    found = {
-        "command": "python benchmarks/mask_step.py",
-        "step_ratio": 1.0512,
-        "load": {"before": 0.5},
-        "sizes": [1, 2],
-    }
-    text = benchmarks(Evidence((), {"mask_step": found}))
-    assert "| mask_step | step_ratio | 1.051 |" in text
-    assert "| mask_step | load.before | 0.5 |" in text
-    assert "| mask_step | sizes | 1, 2 |" in text
-    assert "```bash\npython benchmarks/mask_step.py\n```" in text
 
 
 def test_a_comparison_across_different_data_carries_a_warning(make_run):
