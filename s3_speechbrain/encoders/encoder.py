@@ -67,8 +67,8 @@ class SpeechEncoder(nn.Module):
         The bare Hugging Face module.
     family : str
         One of `FAMILIES`.
-    width, extractor_width : int
-        Sizes D of hidden states and E of extracted features.
+    width : int
+        Size D of hidden states.
     normalises : bool
         Whether waveforms get zero mean and unit variance first, as in pretraining.
     """
@@ -98,7 +98,6 @@ class SpeechEncoder(nn.Module):
         self.model = loading.build_model(where, config, revision=revision, pretrained=pretrained, seed=seed)
         self.family = config.model_type
         self.width = config.hidden_size if self.family != "whisper" else config.d_model
-        self.extractor_width = config.conv_dim[-1] if self.family != "whisper" else config.d_model
         self.log_mel = log_mel.LogMel(config.num_mel_bins) if self.family == "whisper" else None
         self.normalises = loading.normalises_waveform(where, revision, config)
         if self.family != "whisper":
@@ -137,6 +136,11 @@ class SpeechEncoder(nn.Module):
         return [self.model.feature_extractor]
 
     @property
+    def extractor_width(self) -> int:
+        """Size of the extracted features; smaller after channels of the extractor were sliced off."""
+        return self.width if self.family == "whisper" else self.model.config.conv_dim[-1]
+
+    @property
     def layers(self) -> nn.ModuleList:
         """The transformer layers."""
         return self.model.layers if self.family == "whisper" else self.model.encoder.layers
@@ -170,7 +174,7 @@ class SpeechEncoder(nn.Module):
         Returns
         -------
         features : Tensor
-            Shape (B, T, E).
+            Shape (B, T, E), E being `extractor_width`.
         frames : Tensor
             Valid frames, int64, shape (B,).
         """

@@ -7,10 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, WhisperModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
+from transformers.utils import cached_file
 
+from s3_speechbrain.encoders.sliced import Sliced, read_sliced, shrink_to_
 from s3_speechbrain.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -102,13 +106,10 @@ def build_model(
     UserError
         If pretrained weights cannot be had, do not fit the config, or hold NaN.
     """
-    if not pretrained:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            if config.model_type == "whisper":
-                return WhisperEncoder(config)
-            # A config saved with float16 weights would otherwise build a float16 network.
-            return AutoModel.from_config(config, dtype=torch.float32)
+    sliced = read_sliced(config)
+    if not pretrained or sliced is not None:
+        model = _random_model(config, sliced, seed)
+        return _load_sliced_(model, source, revision) if pretrained else model
     options = {"config": config, "revision": revision, "dtype": torch.float32, "output_loading_info": True}
     try:
         if config.model_type != "whisper":
@@ -129,10 +130,60 @@ def build_model(
         raise UserError(
             f"{source!r}: {len(missing)} weights are missing, first {missing[0]}; the folder is incomplete"
         )
+    _refuse_broken(model, source)
+    return model
+
+
+def _random_model(config: PretrainedConfig, sliced: Sliced | None, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if config.model_type == "whisper":
+            model = WhisperEncoder(config)
+        else:  # a config saved with float16 weights would otherwise build a float16 network
+            model = AutoModel.from_config(config, dtype=torch.float32)
+    if sliced is not None:
+        shrink_to_(model, sliced)
+    return model
+
+
+def _load_sliced_(model: nn.Module, source: str, revision: str | None) -> nn.Module:
+    """Fill a sliced network; from_pretrained cannot, as it builds the network before it was sliced."""
+    try:
+        weights = load_file(cached_file(source, "model.safetensors", revision=revision))
+        model.load_state_dict({name: value.float() for name, value in weights.items()})
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split("\n")[:2])
+        raise UserError(f"no weights for the sliced encoder {source!r}: {reason}") from error
+    _refuse_broken(model, source)
+    return model
+
+
+def _refuse_broken(model: nn.Module, source: str) -> None:
     broken = next((name for name, value in model.named_parameters() if not value.isfinite().all()), None)
     if broken:
         raise UserError(f"{source!r}: the weight {broken} holds NaN or infinity; get the model again")
-    return model
+
+
+def bare_model(module: nn.Module) -> tuple[str, nn.Module]:
+    """Find the Hugging Face encoder in a module.
+
+    Returns
+    -------
+    str
+        Its dotted name inside the module, with a dot at the end; empty for the module itself.
+    nn.Module
+        The encoder.
+
+    Raises
+    ------
+    UserError
+        If there is none of a known family.
+    """
+    for name, part in module.named_modules():
+        if getattr(getattr(part, "config", None), "model_type", None) in FAMILIES:
+            return (f"{name}." if name else ""), part
+    kind = type(module).__name__
+    raise UserError(f"{kind} holds no encoder of these families: {', '.join(FAMILIES)}")
 
 
 def normalises_waveform(source: str, revision: str | None, config: PretrainedConfig) -> bool:

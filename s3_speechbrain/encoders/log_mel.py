@@ -12,11 +12,13 @@ from transformers.masking_utils import create_bidirectional_mask
 from s3_speechbrain.encoders.waveform import take_frames, valid
 from s3_speechbrain.errors import UserError
 
+HOP = 160  # samples between two log-mel frames
+
 
 class LogMel(nn.Module):
     """Whisper's log-mel spectrogram, computed clip by clip so that padding cannot change a clip's frames."""
 
-    def __init__(self, mel_bins: int, n_fft: int = 400, hop: int = 160) -> None:
+    def __init__(self, mel_bins: int, n_fft: int = 400, hop: int = HOP) -> None:
         super().__init__()
         self.n_fft, self.hop = n_fft, hop
         filters = WhisperFeatureExtractor(feature_size=mel_bins).mel_filters
@@ -42,7 +44,7 @@ class LogMel(nn.Module):
         return nn.utils.rnn.pad_sequence(clips, batch_first=True).transpose(1, 2)
 
 
-def frame_count(samples: Tensor, hop: int = 160) -> Tensor:
+def frame_count(samples: Tensor, hop: int = HOP) -> Tensor:
     """Count Whisper's frames (50 Hz): one for every two log-mel frames, rounded up."""
     return torch.div(torch.div(samples, hop, rounding_mode="floor") + 1, 2, rounding_mode="floor")
 

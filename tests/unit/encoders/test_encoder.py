@@ -5,53 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    AutoModel,
-    Data2VecAudioConfig,
-    HubertConfig,
-    Wav2Vec2Config,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2Model,
-    WavLMConfig,
-    WhisperConfig,
-    WhisperFeatureExtractor,
-)
+from families import CONFIGS, write_family
+from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from s3_speechbrain.encoders import SpeechEncoder, log_mel, waveform
 from s3_speechbrain.encoders.encoder import ATTENTION
 from s3_speechbrain.errors import UserError
 
-SIZES = {
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 64,
-    "conv_dim": (16,) * 7,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 4,
-}
-STACKED = {**SIZES, "num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 9}
-CONFIGS = {
-    "wav2vec2-layer": Wav2Vec2Config(**SIZES, feat_extract_norm="layer", do_stable_layer_norm=True),
-    "wav2vec2-group": Wav2Vec2Config(**SIZES),
-    "hubert": HubertConfig(**SIZES),
-    "wavlm": WavLMConfig(**SIZES),
-    "data2vec": Data2VecAudioConfig(**STACKED),
-    "whisper": WhisperConfig(d_model=32, encoder_layers=3, encoder_attention_heads=4, encoder_ffn_dim=64),
-}
-
 
 @pytest.fixture(scope="module", params=list(CONFIGS))
 def folder(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp(request.param)
-    torch.manual_seed(0)
-    if request.param == "whisper":
-        WhisperEncoder(CONFIGS["whisper"]).save_pretrained(path)
-    else:
-        AutoModel.from_config(CONFIGS[request.param]).save_pretrained(path)
-        Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(path)
-    return path
+    return write_family(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def waves(*counts):
