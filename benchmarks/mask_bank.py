@@ -85,13 +85,10 @@ def rotated(entry: PackedEntry, count: int) -> list[dict[str, PackedMask]]:
     ]
 
 
-def resident() -> int:
-    """Return the bytes of memory that this process holds now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
 def forget(path: Path) -> None:
-    """Drop a file from the system's cache, so that it is read from disk again."""
+    """Drop a file from the system's cache, where the system can, so that it is read from disk again."""
+    if not hasattr(os, "posix_fadvise"):
+        return
     handle = os.open(path, os.O_RDONLY)
     os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     os.close(handle)
@@ -134,10 +131,7 @@ def measure_switches(layers: int, groups: tuple[str, ...], repeats: int, count: 
     switch = MaskSwitch(encoder, [shapes])
     path = folder / "xx.safetensors"
     written = write_entry(path, entry)
-    packed = read_packed(path)
-    before = resident()
-    languages = rotated(packed, count)
-    idle_rss = (resident() - before) / count
+    languages = rotated(read_packed(path), count)
     pristine = [encoder.get_submodule(name).weight.clone() for name in entry.masks]
     active = [peer.get_submodule(name).weight for name in entry.masks]
     copies = [{name: value.clone() for name, value in peer.state_dict().items()} for _ in range(2)]
@@ -157,10 +151,10 @@ def measure_switches(layers: int, groups: tuple[str, ...], repeats: int, count: 
     }
     times: dict[str, list[float]] = {name: [] for name in actions}
     for repeat in range(repeats + 2):  # interleaved: a busy moment of the machine hits all alike
-        for name, action in actions.items():
+        for name in draw.permutation([*actions]):  # in any order: each leaves other data in the caches
             forget(path)
             start = time.perf_counter()
-            action()
+            actions[name]()
             if repeat >= 2:  # warm-up: threads, pages
                 times[name].append(1000 * (time.perf_counter() - start))
     held = sum(mask.nbytes for mask in languages[0].values()) + sum(v.nbytes for v in entry.head.values())
@@ -173,7 +167,6 @@ def measure_switches(layers: int, groups: tuple[str, ...], repeats: int, count: 
             "dense copies": sum(v.nbytes for v in copies[0].values()),
             "LoRA, merged": merged.bytes,
         },
-        "idle_rss": idle_rss,
     }
 
 
@@ -193,7 +186,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    layers, repeats, count = (1, 3, 3) if arguments.quick else (12, arguments.repeats, LANGUAGES)
+    if arguments.quick:
+        arguments.repeats = 3
+    layers, repeats, count = (
+        (1 if arguments.quick else 12),
+        arguments.repeats,
+        (3 if arguments.quick else LANGUAGES),
+    )
     sizes = measure_sizes(build(layers), SPARSITIES[2:4] if arguments.quick else SPARSITIES)
     print(f"{'sparsity':>8} " + " ".join(f"{name + ' MB':>8} {'bound':>6} {'ratio':>6}" for name in GROUPS))
     for sparsity in sizes["ffn"]:
@@ -234,7 +233,6 @@ def report(sizes: dict, found: dict, arguments: argparse.Namespace, count: int) 
             f"lora_merge_ms{end}": p50["LoRA, merged"],
             f"bytes_per_language{end}": result["bytes"]["mask, from file"],
             f"idle_bytes{end}": result["bytes"]["mask"],
-            f"idle_resident_bytes{end}": round(result["idle_rss"]),
             f"dense_copy_bytes{end}": result["bytes"]["dense copies"],
             f"lora_bytes{end}": result["bytes"]["LoRA, merged"],
         }

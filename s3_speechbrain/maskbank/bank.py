@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank.atomic import flush_folder
 from s3_speechbrain.maskbank.container import publish, read_packed, serialise
@@ -57,7 +59,7 @@ class MaskBank:
             raise UserError(f"{language!r} is not a language code: use letters, digits, - and _, as in sv-SE")
         return self._inside(language + SUFFIX)
 
-    def add(self, entry: Entry, replace: bool = False) -> int:
+    def add(self, entry: Entry, replace: bool = False, head_dtype: torch.dtype = torch.float32) -> int:
         """Write a language into the bank; every other file stays as it is, byte for byte.
 
         Parameters
@@ -66,6 +68,8 @@ class MaskBank:
             Made over the bank's backbone; the first entry decides which that is.
         replace : bool
             Overwrite the language if it is there.
+        head_dtype : torch.dtype
+            As for `write_entry`.
 
         Returns
         -------
@@ -85,7 +89,9 @@ class MaskBank:
             raise UserError(
                 f"{path} exists: pass replace=True to train the language anew, or remove it first"
             )
-        data = serialise(entry)  # which checks it: a bank is not begun with an entry that is unsound
+        data = serialise(
+            entry, head_dtype
+        )  # which checks it: a bank is not begun with an entry that is unsound
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.backbone is None:
             self._begin(entry.backbone)

@@ -107,6 +107,7 @@ OPTIONAL: dict[str, Kind] = {
     ),
     "note": ("a text", lambda value: isinstance(value, str)),
     "config": ("the tuned hyper-parameters by name", lambda value: isinstance(value, dict)),
+    "size.bytes_in_bank": COUNT,
 }
 
 
@@ -134,7 +135,8 @@ def _problems(metrics: Mapping[str, Any]) -> Iterator[str]:
         elif not test(value):
             yield f"{dotted} must be {kind}, not {value!r}"
     for dotted, (kind, test) in OPTIONAL.items():
-        if dotted in metrics and not test(metrics[dotted]):
+        value = value_of(metrics, dotted, missing)
+        if value is not missing and not test(value):
             yield f"{dotted} must be {kind}"
     for split in ("dev", "test"):
         rates = metrics.get(split)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from s3_speechbrain.brains.model import CTCHead
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.maskbank import entry_bytes, read_entry, read_header, write_entry
+from s3_speechbrain.maskbank import entry_bytes, read_entry, read_header, read_packed, write_entry
 from s3_speechbrain.maskbank.container import publish, serialise
 from s3_speechbrain.maskbank.entry import head_shapes
 from s3_speechbrain.measure import entropy_bytes
@@ -204,3 +205,18 @@ def test_masks_of_a_mask_run_are_those_read_back(encoder, tmp_path):
     masks = random_masks(encoder, 0.3, 4, ("ffn", "attention"))
     write_entry(tmp_path / "x", make_entry(encoder, masks=masks))
     assert_same(read_entry(tmp_path / "x"), make_entry(encoder, masks=masks))
+
+
+@pytest.mark.parametrize("sparsity", [0.04, 0.4])  # one for each coding
+def test_an_idle_language_holds_a_bit_per_weight_and_reading_takes_little_more(encoder, tmp_path, sparsity):
+    masks = {f"layer.{i}": torch.rand(512, 4096) >= sparsity for i in range(4)}
+    write_entry(tmp_path / "x", make_entry(encoder, masks=masks))
+    packed = 4 * 512 * 4096 // 8
+    tracemalloc.start()
+    held = read_packed(tmp_path / "x")
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(mask.nbytes for mask in held.masks.values()) == packed
+    assert packed <= kept < 1.05 * packed + 20_000
+    # A thread unpacks one matrix at a time: a byte per entry, and the positions of the rare ones.
+    assert peak < 3 * packed + torch.get_num_threads() * 2 * 512 * 4096

@@ -76,6 +76,7 @@ def test_a_missing_field_is_named_in_one_line(make_run, dotted):
         ("test__CER", None),
         ("cost__updates", 10.5),
         ("size__bytes_per_language", -1),
+        ("size__bytes_in_bank", 1.5),
         ("speed__threads", 0),
         ("versions", {}),
         ("versions", {"torch": 2}),
