@@ -8,10 +8,11 @@ from pathlib import Path
 from speechbrain.utils.distributed import run_on_main
 
 from s3_speechbrain.brains.batches import Clips, make_dataset
-from s3_speechbrain.brains.tokens import Characters, Pieces, Tokenizer
+from s3_speechbrain.brains.tokens import Characters, Phones, Pieces, Tokenizer
 from s3_speechbrain.data.common_voice import prepare_common_voice
 from s3_speechbrain.data.librispeech import prepare_librispeech
 from s3_speechbrain.data.manifest import read_manifest
+from s3_speechbrain.data.phones import pronounce
 from s3_speechbrain.errors import UserError
 
 CORPORA = ("common_voice", "librispeech")
@@ -87,6 +88,10 @@ def load_corpus(hparams: Mapping) -> Corpus:
         raise UserError(f"{kind} has no language {hparams['language']!r}; it was prepared for another one")
 
     rows = {name: _rows(csv, prepared.data_root) for name, csv in prepared.csvs.items()}
+    sha256 = prepared.sha256
+    if hparams["tokenizer"] == "phones":
+        file = Path(hparams["manifest_folder"]) / f"phones-{hparams['language']}.json"
+        rows, sha256 = run_on_main(pronounce, args=[rows, hparams["language"], file, sha256])
     wanted = ["train", "dev", "test", *hparams["extra_tests"]]
     unknown = [name for name in wanted if name not in rows]
     if unknown:
@@ -98,7 +103,7 @@ def load_corpus(hparams: Mapping) -> Corpus:
         language=hparams["language"],
         clips={name: Clips(make_dataset(rows[name], tokenizer)) for name in wanted},
         tokenizer=tokenizer,
-        sha256=prepared.sha256,
+        sha256=sha256,
         train_minutes=sum(row["duration"] for row in rows["train"].values()) / 60,
     )
 
@@ -117,4 +122,8 @@ def _tokenizer(hparams: Mapping, texts: list[str]) -> Tokenizer:
         return Characters.load_or_create(folder / "characters.txt", texts)
     if kind == "sentencepiece":
         return Pieces.load_or_create(folder / "pieces.model", texts, hparams["pieces"])
-    raise UserError(f"tokenizer is {kind!r}: choose characters or sentencepiece")
+    if kind == "phones":
+        if hparams.get("searcher") is not None:
+            raise UserError("searcher spells words from letters or pieces: leave it out for phones")
+        return Phones.load_or_create(folder / "phones.txt", texts)
+    raise UserError(f"tokenizer is {kind!r}: choose characters, sentencepiece or phones")

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from s3_speechbrain.brains.batches import SILENCE, Clips, SpeechBatch
 from s3_speechbrain.brains.corpus import Corpus
-from s3_speechbrain.brains.errors import ErrorCounter, greedy_decode
+from s3_speechbrain.brains.errors import ErrorCounter, greedy_decode, in_words
 from s3_speechbrain.brains.model import Recogniser, cache_size_mb, fill_cache
 from s3_speechbrain.brains.sampling import BatchStream, by_duration
 from s3_speechbrain.brains.tokens import BLANK, frames_needed
@@ -27,7 +27,7 @@ CACHE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16":
 
 
 class CTCBrain(UpdateBrain):
-    """Train a recogniser with CTC, keep the checkpoint with the best dev CER.
+    """Train a recogniser with CTC, keep the checkpoint with the best dev CER (PER for phones).
 
     Parameters
     ----------
@@ -181,12 +181,12 @@ class CTCBrain(UpdateBrain):
         """Choose the round's batches, or start counting errors."""
         super().on_stage_start(stage, epoch)
         if stage != sb.Stage.TRAIN:
-            self.errors, self.transcripts = ErrorCounter(), []
+            self.errors, self.transcripts = ErrorCounter(error=self.corpus.tokenizer.error), []
             beam = stage == sb.Stage.TEST and self.hparams.searcher is not None
             self.searcher = self.hparams.searcher(BLANK, self.corpus.tokenizer.labels) if beam else None
 
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
-        """Keep the round's numbers, save a checkpoint, keep the latest and the best by dev CER."""
+        """Keep the round's numbers, save a checkpoint, keep the latest and the best by dev CER or PER."""
         if stage == sb.Stage.TRAIN:
             self.train_loss = float(stage_loss)
         elif stage == sb.Stage.VALID:
@@ -198,21 +198,23 @@ class CTCBrain(UpdateBrain):
                 "lr": self.optimizer.param_groups[0]["lr"],
                 "train_loss": self.train_loss,
                 "valid_loss": float(stage_loss),
-                "valid_CER": rates["CER"],
-                "valid_WER": rates["WER"],
+                **{f"valid_{name}": rate for name, rate in rates.items()},
                 "seconds": round(self.history.seconds, 1),
             }
             self.history.rounds.append(row)
             logger.info(
-                "update %d: train loss %.3f, dev loss %.3f, dev CER %.2f %%, dev WER %.2f %%",
-                *(row[key] for key in ("updates", "train_loss", "valid_loss", "valid_CER", "valid_WER")),
+                "update %d: train loss %.3f, dev loss %.3f, dev %s",
+                *(row[key] for key in ("updates", "train_loss", "valid_loss")),
+                in_words(rates),
             )
-            self.checkpointer.save_and_keep_only(meta=rates, min_keys=["CER"], importance_keys=[])
+            self.checkpointer.save_and_keep_only(
+                meta=rates, min_keys=[self.corpus.tokenizer.error], importance_keys=[]
+            )
 
     def on_evaluate_start(self, max_key: str | None = None, min_key: str | None = None) -> None:
         """Load the trained tensors of the best checkpoint; counters and history stay."""
         del max_key, min_key
-        best = self.checkpointer.find_checkpoint(min_key="CER")
+        best = self.checkpointer.find_checkpoint(min_key=self.corpus.tokenizer.error)
         if best is None:
             raise UserError(f"{self.checkpointer.checkpoints_dir} holds no checkpoint to test; train first")
         names = (

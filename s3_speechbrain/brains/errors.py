@@ -1,6 +1,6 @@
 """Greedy decoding and error rates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,12 +52,16 @@ def edit_distance(reference: Sequence, hypothesis: Sequence) -> int:
 
 @dataclass
 class ErrorCounter:
-    """Characters and words of references, and the edits that hypotheses need; spaces count as characters."""
+    """Characters and words of references, and the edits that hypotheses need; spaces count as characters.
+
+    With ``error="PER"`` texts are phones with spaces between them, each of which counts as a word.
+    """
 
     characters: int = 0
     words: int = 0
     character_edits: int = 0
     word_edits: int = 0
+    error: str = "CER"
 
     def add(self, reference: str, hypothesis: str) -> None:
         """Count one utterance."""
@@ -68,8 +72,13 @@ class ErrorCounter:
         self.word_edits += edit_distance(ref, hyp)
 
     def rates(self) -> dict[str, float]:
-        """Return CER and WER in percent."""
-        return {
-            "CER": 100 * self.character_edits / max(self.characters, 1),
-            "WER": 100 * self.word_edits / max(self.words, 1),
-        }
+        """Return CER and WER, or PER alone, in percent."""
+        words = 100 * self.word_edits / max(self.words, 1)
+        if self.error == "PER":
+            return {"PER": words}
+        return {"CER": 100 * self.character_edits / max(self.characters, 1), "WER": words}
+
+
+def in_words(rates: Mapping[str, float]) -> str:
+    """Write error rates (%) for a log or a terminal: ``CER 12.30 %, WER 40.00 %``."""
+    return ", ".join(f"{name} {rate:.2f} %" for name, rate in rates.items())

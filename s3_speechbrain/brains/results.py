@@ -15,6 +15,7 @@ from speechbrain.utils.metric_stats import ErrorRateStats
 from s3_speechbrain import measure
 from s3_speechbrain.brains.batches import read_audio
 from s3_speechbrain.brains.ctc import CTCBrain
+from s3_speechbrain.brains.errors import in_words
 from s3_speechbrain.report import plot_curves, plot_layer_sparsity, write_metrics
 from s3_speechbrain.report.provenance import portable_path
 
@@ -50,8 +51,7 @@ def say_if_finished(hparams: Mapping) -> bool:
     if if_main_process():
         folder = Path(hparams["output_folder"])
         test = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"]
-        rates = ", ".join(f"{name} {value:.2f} %" for name, value in test.items())
-        print(f"{folder} is finished (test {rates}); delete the folder to run it again")
+        print(f"{folder} is finished (test {in_words(test)}); delete the folder to run it again")
     return True
 
 
@@ -75,7 +75,7 @@ def finish(brain: CTCBrain, recipe: str, method: str) -> dict[str, Any]:
     for name, clips in brain.corpus.clips.items():
         if name in ("train", "dev"):
             continue
-        brain.evaluate(brain.loader(clips), min_key="CER")
+        brain.evaluate(brain.loader(clips))
         tests[name] = brain.errors.rates()
         run_on_main(_write_transcripts, args=[folder, name, brain.transcripts])
         examples = examples or brain.transcripts
@@ -83,7 +83,7 @@ def finish(brain: CTCBrain, recipe: str, method: str) -> dict[str, Any]:
     spread = sorted(examples)[:: max(1, len(examples) // EXAMPLES)][:EXAMPLES]
     metrics["examples"] = [dict(zip(("id", "reference", "hypothesis"), row, strict=True)) for row in spread]
     run_on_main(_write_all, args=[folder, metrics])
-    logger.info("test CER %.2f %%, WER %.2f %%; see %s", tests["test"]["CER"], tests["test"]["WER"], folder)
+    logger.info("test %s; see %s", in_words(tests["test"]), folder)
     return metrics
 
 
@@ -92,7 +92,8 @@ def collect_metrics(
 ) -> dict[str, Any]:
     """Gather every field of ``metrics.json`` from a trained Brain and its test results."""
     hparams, corpus, history = brain.hparams, brain.corpus, brain.history
-    best = min(history.rounds, key=lambda row: (row["valid_CER"], -row["epoch"]))
+    error = f"valid_{corpus.tokenizer.error}"
+    best = min(history.rounds, key=lambda row: (row[error], -row["epoch"]))
     sparsity = brain.sparsity()
     stored = measure.language_bytes(brain.masks(), brain.language_tensors(), corpus.tokenizer.labels)
     counted = measure.count_parameters(brain.recogniser)
@@ -111,7 +112,7 @@ def collect_metrics(
             "manifest_sha256": corpus.sha256,
         },
         "sparsity": {name: sparsity[name] for name in ("masked", "linears", "model")},
-        "dev": {"CER": best["valid_CER"], "WER": best["valid_WER"]},
+        "dev": {name: best[f"valid_{name}"] for name in tests["test"]},
         "test": tests["test"],
         "cost": {
             "wall_s": history.seconds,

@@ -1,4 +1,4 @@
-"""Text to CTC targets and back: characters, or SentencePiece pieces by option. Index 0 is the blank."""
+"""Text to CTC targets and back: characters; SentencePiece pieces or phones by option. Index 0 is the blank."""
 
 import io
 import itertools
@@ -16,9 +16,18 @@ BLANK = 0
 
 
 class Tokenizer(Protocol):
-    """What the pipeline and the Brain ask of a tokenizer."""
+    """What the pipeline and the Brain ask of a tokenizer.
+
+    Attributes
+    ----------
+    labels : list of str
+        By index, the empty text for the blank.
+    error : str
+        The error rate that ranks checkpoints: ``CER``, or ``PER`` where texts are phones.
+    """
 
     labels: list[str]
+    error: str
 
     def encode(self, text: str) -> list[int]:
         """Return the indices of a text; what the training text does not hold is left out."""
@@ -39,10 +48,17 @@ class Characters:
         With the blank at index 0.
     """
 
+    error = "CER"
+
     def __init__(self, encoder: CTCTextEncoder) -> None:
         self.encoder = encoder
         encoder.expect_len(len(encoder))
         self.labels = ["", *(encoder.ind2lab[index] for index in range(1, len(encoder)))]
+
+    @staticmethod
+    def symbols(text: str) -> Sequence[str]:
+        """Cut a text into what has one label each."""
+        return text
 
     @classmethod
     def load_or_create(cls, path: Path, texts: Iterable[str]) -> "Characters":
@@ -50,7 +66,8 @@ class Characters:
         encoder = CTCTextEncoder()
         if not encoder.load_if_possible(path):
             encoder.insert_blank(index=BLANK)
-            encoder.update_from_iterable(sorted(set().union(*texts)), sequence_input=False)
+            found = set().union(*map(cls.symbols, texts))
+            encoder.update_from_iterable(sorted(found), sequence_input=False)
             _publish(path, encoder.save)
         return cls(encoder)
 
@@ -63,13 +80,28 @@ class Characters:
         return cls(encoder)
 
     def encode(self, text: str) -> list[int]:
-        """Return one index per known character."""
+        """Return one index per known symbol."""
         known = self.encoder.lab2ind
-        return [known[character] for character in text if character in known]
+        return [known[symbol] for symbol in self.symbols(text) if symbol in known]
 
     def decode(self, indices: Sequence[int]) -> str:
         """Join characters; spaces at the ends and double spaces go."""
         return " ".join("".join(self.labels[index] for index in indices).split())
+
+
+class Phones(Characters):
+    """Phones, in texts with one space between them (`s3_speechbrain.data.phones`)."""
+
+    error = "PER"
+
+    @staticmethod
+    def symbols(text: str) -> list[str]:
+        """Cut a text into its phones."""
+        return text.split()
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """Join phones with spaces."""
+        return " ".join(self.labels[index] for index in indices)
 
 
 class Pieces:
@@ -80,6 +112,8 @@ class Pieces:
     model : bytes
         A serialised SentencePiece model.
     """
+
+    error = "CER"
 
     def __init__(self, model: bytes) -> None:
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)

@@ -74,6 +74,31 @@ def test_beam_search_by_a_variant_file(arguments, tmp_path):
     assert read_metrics(tmp_path / "run")["test"]["CER"] > 0
 
 
+def test_phone_targets_are_scored_by_per(run, tmp_path):
+    pytest.importorskip("phonemizer")
+    metrics = run(DENSE, "run", "--tokenizer=phones", "--language=en")
+    assert list(metrics["dev"]) == list(metrics["test"]) == ["PER"]
+    assert metrics["dev"]["PER"] == min(row["valid_PER"] for row in metrics["history"])
+    assert "CER" not in (tmp_path / "run" / "log.txt").read_text()
+    assert read_metrics(tmp_path / "run")["config"]["tokenizer"] == "phones"
+    again = run(
+        DENSE, "other", "--tokenizer=characters", f"--manifest_folder={tmp_path / 'run' / 'manifests'}"
+    )
+    assert again["data"]["manifest_sha256"] != metrics["data"]["manifest_sha256"]
+
+
+def test_beam_search_of_phones_is_refused(arguments, tmp_path, capsys):
+    pytest.importorskip("phonemizer")
+    variant = tmp_path / "beam.yaml"
+    variant.write_text(
+        f"base: {RECIPES / DENSE / 'hparams' / 'demo.yaml'}\n"
+        "searcher: !name:speechbrain.decoders.ctc.CTCBeamSearcher\n    beam_size: 4\n"
+    )
+    with pytest.raises(SystemExit):
+        load_recipe(DENSE).main([str(variant), *arguments(DENSE, "run", "--tokenizer=phones")[1:]])
+    assert "leave it out for phones" in capsys.readouterr().err
+
+
 class Killed(BaseException):
     """Stands for a process that ends here."""
 

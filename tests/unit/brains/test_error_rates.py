@@ -60,3 +60,10 @@ def test_greedy_decoding_equals_speechbrains(seed):
 
 def test_an_empty_set_has_no_errors():
     assert ErrorCounter().rates() == {"CER": 0.0, "WER": 0.0}
+
+
+def test_phones_of_several_signs_are_one_error_each():
+    counter = ErrorCounter(error="PER")
+    counter.add("tʃ a o", "ts a o")
+    counter.add("m a", "m a")
+    assert counter.rates() == {"PER": 100 * 1 / 5}

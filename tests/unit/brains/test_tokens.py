@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from s3_speechbrain.brains.tokens import (
     Characters,
+    Phones,
     Pieces,
     frames_needed,
     tokenizer_from_record,
@@ -31,6 +32,15 @@ def test_characters_come_sorted_after_the_blank_and_return_from_disk(characters,
 def test_unknown_characters_are_left_out(characters):
     assert characters.decode(characters.encode("the zoo cat")) == "the cat"
     assert 0 not in characters.encode("the zoo cat")
+
+
+def test_phones_of_several_signs_have_one_label_each_and_return_from_disk(tmp_path):
+    texts = ['tʃ a u" ɪ^', "a t[ s."]
+    phones = Phones.load_or_create(tmp_path / "phones.txt", texts)
+    assert phones.labels == ["", *sorted({"tʃ", "a", 'u"', "ɪ^", "t[", "s."})]
+    assert Phones.load_or_create(tmp_path / "phones.txt", []).labels == phones.labels
+    assert phones.decode(phones.encode("tʃ a ʒ s.")) == "tʃ a s."
+    assert phones.error == "PER"
 
 
 def test_pieces_round_trip_and_keep_index_0_for_the_blank(tmp_path):
