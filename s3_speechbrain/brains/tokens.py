@@ -165,7 +165,8 @@ def tokenizer_record(tokenizer: Tokenizer) -> dict[str, Any]:
     if isinstance(tokenizer, Pieces):
         model = tokenizer.processor.serialized_model_proto()
         return {"kind": "sentencepiece", "labels": tokenizer.labels, "model": model}
-    return {"kind": "characters", "labels": tokenizer.labels, "model": None}
+    kind = "phones" if isinstance(tokenizer, Phones) else "characters"
+    return {"kind": kind, "labels": tokenizer.labels, "model": None}
 
 
 def tokenizer_from_record(record: Mapping[str, Any]) -> Tokenizer:
@@ -180,7 +181,7 @@ def tokenizer_from_record(record: Mapping[str, Any]) -> Tokenizer:
         if record["kind"] == "sentencepiece":
             tokenizer: Tokenizer = Pieces(record["model"])
         else:
-            tokenizer = Characters.from_labels(record["labels"])
+            tokenizer = (Phones if record["kind"] == "phones" else Characters).from_labels(record["labels"])
     except (RuntimeError, KeyError, IndexError) as error:
         raise UserError(f"the {record['kind']} tokenizer cannot be made ({error}); train it again") from None
     if tokenizer.labels != list(record["labels"]):

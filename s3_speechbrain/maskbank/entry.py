@@ -50,7 +50,8 @@ class Entry:
     head_options : dict
         ``width``, ``hidden`` and ``layers`` of `CTCHead`.
     tokenizer : dict
-        ``kind``: ``"characters"`` or ``"sentencepiece"``; ``labels``: the head's labels, first the blank, "";
+        ``kind``: ``"characters"``, ``"phones"`` or ``"sentencepiece"``; ``labels``: the head's labels, first the
+        blank, "";
         ``model``: the SentencePiece model (bytes) or None.
     normaliser : str
         Which text normalisation the labels went through, as from `data.languages.normaliser_id`.

@@ -22,7 +22,7 @@ MOST_ENTRIES = 1 << 31  # all layers together
 MOST_HIDDEN = 16
 # A mask with one removed entry in a thousand needs a byte for about 700 entries; emptier files are refused.
 MOST_ENTRIES_PER_BYTE = 2048
-KINDS = ("characters", "sentencepiece")
+KINDS = ("characters", "phones", "sentencepiece")
 
 _FIELDS = {
     "format",

@@ -53,9 +53,13 @@ def test_pieces_round_trip_and_keep_index_0_for_the_blank(tmp_path):
     assert again.labels == pieces.labels
 
 
-@pytest.mark.parametrize("kind", ["characters", "sentencepiece"])
+@pytest.mark.parametrize("kind", ["characters", "phones", "sentencepiece"])
 def test_a_record_makes_the_same_tokenizer_again(characters, tmp_path, kind):
-    tokenizer = characters if kind == "characters" else Pieces.load_or_create(tmp_path / "p", TEXTS, 14)
+    tokenizer = {
+        "characters": lambda: characters,
+        "phones": lambda: Phones.load_or_create(tmp_path / "p", TEXTS),
+        "sentencepiece": lambda: Pieces.load_or_create(tmp_path / "p", TEXTS, 14),
+    }[kind]()
     record = tokenizer_record(tokenizer)
     again = tokenizer_from_record(record)
     assert (type(again), again.labels, record["kind"]) == (type(tokenizer), tokenizer.labels, kind)
