@@ -7,14 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig, WhisperModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
-from transformers.utils import cached_file
 
 from s3_speechbrain.encoders.sliced import Sliced, read_sliced, shrink_to_
+from s3_speechbrain.encoders.weights import fill_, load_weights
 from s3_speechbrain.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -104,34 +102,13 @@ def build_model(
     Raises
     ------
     UserError
-        If pretrained weights cannot be had, do not fit the config, or hold NaN.
+        If pretrained weights cannot be had, or are not exactly those that the config asks for.
     """
     sliced = read_sliced(config)
     if not pretrained or sliced is not None:
         model = _random_model(config, sliced, seed)
-        return _load_sliced_(model, source, revision) if pretrained else model
-    options = {"config": config, "revision": revision, "dtype": torch.float32, "output_loading_info": True}
-    try:
-        if config.model_type != "whisper":
-            model, info = AutoModel.from_pretrained(source, **options)
-        elif config.architectures == ["WhisperEncoder"]:
-            model, info = WhisperEncoder.from_pretrained(source, **options)
-        else:
-            whole, info = WhisperModel.from_pretrained(source, **options)
-            model = whole.get_encoder()
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"no encoder weights for {source!r}: {reason} (offline? give a local folder)"
-        ) from error
-    # masked_spec_embed is legitimately absent from many released checkpoints.
-    missing = sorted(name for name in info["missing_keys"] if "masked_spec_embed" not in name)
-    if missing:
-        raise UserError(
-            f"{source!r}: {len(missing)} weights are missing, first {missing[0]}; the folder is incomplete"
-        )
-    _refuse_broken(model, source)
-    return model
+        return fill_(model, source, revision) if pretrained else model
+    return load_weights(source, config, revision)
 
 
 def _random_model(config: PretrainedConfig, sliced: Sliced | None, seed: int) -> nn.Module:
@@ -144,24 +121,6 @@ def _random_model(config: PretrainedConfig, sliced: Sliced | None, seed: int) ->
     if sliced is not None:
         shrink_to_(model, sliced)
     return model
-
-
-def _load_sliced_(model: nn.Module, source: str, revision: str | None) -> nn.Module:
-    """Fill a sliced network; from_pretrained cannot, as it builds the network before it was sliced."""
-    try:
-        weights = load_file(cached_file(source, "model.safetensors", revision=revision))
-        model.load_state_dict({name: value.float() for name, value in weights.items()})
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split("\n")[:2])
-        raise UserError(f"no weights for the sliced encoder {source!r}: {reason}") from error
-    _refuse_broken(model, source)
-    return model
-
-
-def _refuse_broken(model: nn.Module, source: str) -> None:
-    broken = next((name for name, value in model.named_parameters() if not value.isfinite().all()), None)
-    if broken:
-        raise UserError(f"{source!r}: the weight {broken} holds NaN or infinity; get the model again")
 
 
 def bare_model(module: nn.Module) -> tuple[str, nn.Module]:
@@ -200,7 +159,10 @@ def normalises_waveform(source: str, revision: str | None, config: PretrainedCon
         except (OSError, HfHubHTTPError):
             path = Path("absent")
     if path.is_file():
-        return bool(json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True))
+        try:
+            return bool(json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True))
+        except ValueError as error:
+            raise UserError(f"{path} is no JSON ({error}); copy or download it again") from error
     guess = getattr(config, "feat_extract_norm", "layer") == "layer"  # data2vec always is
     logger.warning("%s has no preprocessor_config.json; assuming do_normalize=%s", source, guess)
     return guess
