@@ -15,6 +15,7 @@ from speechbrain.utils.checkpoints import (
 )
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
+from s3_speechbrain.atomic import flush
 from s3_speechbrain.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -43,13 +44,13 @@ class AtomicCheckpointer(Checkpointer):
         if saved is None:
             return None
         for file in saved.path.iterdir():
-            _flush(file)
-        _flush(saved.path)
+            flush(file)
+        flush(saved.path)
         final = saved.path.with_name(saved.path.name.removeprefix(UNFINISHED))
         if final.exists():  # only for a checkpoint named by the caller
             _discard(final)
         os.replace(saved.path, final)
-        _flush(self.checkpoints_dir)
+        flush(self.checkpoints_dir)
         files = {name: final / file.name for name, file in saved.paramfiles.items()}
         return Checkpoint(final, saved.meta, files)
 
@@ -111,14 +112,6 @@ class AtomicCheckpointer(Checkpointer):
     def _custom_checkpoint_dirpath(self, name: str) -> Path:
         final = super()._custom_checkpoint_dirpath(name)
         return final.with_name(UNFINISHED + final.name)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _discard(path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
+from s3_speechbrain.atomic import flush
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.maskbank.atomic import flush_folder
-from s3_speechbrain.maskbank.container import publish, read_packed, serialise
 from s3_speechbrain.maskbank.entry import Backbone, Entry, PackedEntry, is_language
 from s3_speechbrain.maskbank.header import Header, RefusedError, parse_backbone, parse_json
+from s3_speechbrain.maskbank.reading import read_packed
+from s3_speechbrain.maskbank.writing import publish, serialise
 
 FORMAT = 1
 SUFFIX = ".safetensors"
@@ -108,7 +109,7 @@ class MaskBank:
         return self.read_packed(language).unpack()
 
     def read_packed(self, language: str, accept: Callable[[Header], None] | None = None) -> PackedEntry:
-        """Read a language with its masks at one bit per weight; see `container.read_packed`."""
+        """Read a language with its masks at one bit per weight; see `reading.read_packed`."""
         path = self.existing(language)
 
         def check(header: Header) -> None:
@@ -137,7 +138,7 @@ class MaskBank:
     def remove(self, language: str) -> None:
         """Delete a language's file; the others stay."""
         self.existing(language).unlink()
-        flush_folder(self.folder)
+        flush(self.folder)
 
     def _begin(self, backbone: Backbone) -> None:
         about = {"format": FORMAT, "backbone": asdict(backbone)}

@@ -37,6 +37,7 @@ _FIELDS = {
 }
 _NAME = re.compile(r"[A-Za-z0-9_.]{1,200}", re.ASCII)
 _NORMALISER = re.compile(r"[A-Za-z0-9_-]{1,32}/[A-Za-z0-9._-]{1,64}", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON lets through
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -104,9 +105,11 @@ def dump_header(entry: Entry, layers: list[Layer]) -> str:
         "metrics": entry.metrics,
     }
     try:
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text.encode()  # fails where half a surrogate pair is left
     except (TypeError, ValueError, RecursionError) as error:
-        raise RefusedError(f"sparsity and metrics must be plain JSON ({error})") from None
+        raise RefusedError(f"labels, sparsity and metrics must be plain JSON ({error})") from None
+    return text
 
 
 def parse_header(text: str, file_bytes: int) -> Header:
@@ -243,7 +246,7 @@ def _in(value: Any, low: int, high: int) -> bool:
 
 
 def _is_text(value: Any, most: int) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= most
+    return isinstance(value, str) and 0 < len(value) <= most and not _SURROGATE.search(value)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

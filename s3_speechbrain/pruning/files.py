@@ -7,7 +7,6 @@ metadata the shapes, a checksum and what the writer says about the run. Nothing 
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 
+from s3_speechbrain.atomic import write_atomic
 from s3_speechbrain.errors import UserError
 
 FORMAT = "s3-speechbrain masks 1"
@@ -61,9 +61,7 @@ def save_masks(path: str | Path, masks: Mapping[str, Tensor], about: Mapping[str
         "about": json.dumps(dict(about or {}), sort_keys=True),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(packed, temporary, metadata)
-    os.replace(temporary, path)
+    write_atomic(path, save(packed, metadata))
     return path
 
 

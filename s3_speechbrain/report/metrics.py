@@ -1,14 +1,13 @@
 """Writing and reading `metrics.json`, checked both ways."""
 
-import contextlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from s3_speechbrain.atomic import write_atomic
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.schema import validate
 
@@ -27,18 +26,7 @@ def _plain(value: Any) -> Any:
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a file so that a reader, or a crash, sees the old or the new content and nothing between."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes files private, results are meant to be read
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    write_atomic(path, text.encode())
 
 
 def dump(metrics: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@ import pytest
 from bank_entries import make_entry
 
 from s3_speechbrain.encoders import SpeechEncoder
-from s3_speechbrain.maskbank.container import serialise
+from s3_speechbrain.maskbank.writing import serialise
 
 
 @pytest.fixture

@@ -117,6 +117,7 @@ HEADERS = {
     "labels that are numbers": (put("tokenizer", "labels", value=["", *range(7)]), "no labels"),
     "an endless vocabulary": (put("tokenizer", "labels", value=["a"] * 70_000), "too large"),
     "an endless label": (put("tokenizer", "labels", 1, value="a" * 300), "no labels"),
+    "half a character": (put("tokenizer", "labels", 1, value="\ud800"), "no labels"),
     "a head of another width": (put("head", "width", value=17), "another shape or type"),
     "a head of a terabyte": (put("head", "hidden", value=[1 << 20] * 16), "missing or unknown"),
     "a head of no width": (put("head", "width", value=0), "out of range"),
