@@ -1,5 +1,7 @@
 """What a run costs: parameters, bytes per language, memory, time, real-time factor, software versions."""
 
+import contextlib
+import gc
 import importlib.metadata
 import math
 import os
@@ -145,6 +147,13 @@ def peak_rss_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def reset_peak_rss() -> None:
+    """Make `peak_rss_mb` count from now on, where the system can do that (Linux)."""
+    gc.collect()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Tiny corpora of audible sentences, in the layouts of Common Voice and LibriSpeech, for tests of recipes."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ WORDS = ("ba", "be", "bi", "bo", "da", "de", "di", "do")
 SPLITS = {"train": 12, "dev": 4, "test": 4}
 
 
-def write_corpus(root: Path, locale: str = "en") -> Path:
+def write_corpus(root: Path, locale: str = "en", words: Sequence[str] = WORDS) -> Path:
     """Write clips of about a second: each letter a tone of its own, each sentence unique."""
     clips = root / locale / "clips"
     clips.mkdir(parents=True)
-    sentences = (" ".join(words) for words in itertools.permutations(WORDS, 3))
+    sentences = (" ".join(chosen) for chosen in itertools.permutations(words, 3))
     durations = []
     for split, count in SPLITS.items():
         rows = []

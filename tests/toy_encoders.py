@@ -20,8 +20,8 @@ def toy_wav2vec2(**changes: object) -> Wav2Vec2Model:
     return encoder
 
 
-def write_encoder(folder: Path) -> Path:
-    """Write the toy encoder as a folder that recipes take as their backbone."""
-    toy_wav2vec2().save_pretrained(folder)
+def write_encoder(folder: Path, **changes: object) -> Path:
+    """Write the toy encoder as a folder that recipes take as their backbone; keywords change the config."""
+    toy_wav2vec2(**changes).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
     return folder

@@ -1,26 +1,39 @@
 """Running experiments on SpeechBrain: start, data, CTC training, checkpoints, results."""
 
-from s3_speechbrain.brains.corpus import Corpus, load_corpus
+from s3_speechbrain.brains.banking import deposit
+from s3_speechbrain.brains.corpus import Corpus, load_corpora, load_corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import start
 from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.methods import encoder_options, finetune_, freeze_weights_
 from s3_speechbrain.brains.model import CTCHead, Recogniser
-from s3_speechbrain.brains.results import finish, say_if_finished
+from s3_speechbrain.brains.multilingual import JointMaskBrain, LanguageHeads, MultilingualBrain
+from s3_speechbrain.brains.results import finish, finish_languages, say_finished, say_if_finished
 from s3_speechbrain.brains.schedules import tri_stage
+from s3_speechbrain.brains.single import finetune_language, mask_language, train_language
 
 __all__ = [
     "CTCBrain",
     "CTCHead",
     "Corpus",
+    "JointMaskBrain",
+    "LanguageHeads",
     "MaskBrain",
+    "MultilingualBrain",
     "Recogniser",
+    "deposit",
     "encoder_options",
     "finetune_",
+    "finetune_language",
     "finish",
+    "finish_languages",
     "freeze_weights_",
+    "load_corpora",
     "load_corpus",
+    "mask_language",
+    "say_finished",
     "say_if_finished",
     "start",
+    "train_language",
     "tri_stage",
 ]

@@ -13,6 +13,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from s3_speechbrain.brains.sampling import by_duration
 from s3_speechbrain.brains.tokens import Tokenizer
 
 RATE = 16000
@@ -39,6 +40,8 @@ class SpeechBatch:
         What `inputs` are: ``"wave"``, ``"features"`` or ``"hidden"``.
     skipped : list of (str, str)
         Clips that could not be read: id and reason.
+    language : str or None
+        Of all its clips, where a model serves several languages.
     """
 
     ids: list[str]
@@ -49,6 +52,7 @@ class SpeechBatch:
     target_lengths: Tensor
     stage: str
     skipped: list[tuple[str, str]]
+    language: str | None = None
 
     def to(self, device: str | torch.device) -> "SpeechBatch":
         """Move the tensors."""
@@ -150,6 +154,10 @@ class Clips(torch.utils.data.Dataset):
         self.durations = [float(dataset.data[clip]["duration"]) for clip in self.ids]
         self.cache: Mapping[str, Tensor] = {}
         self.stage = "wave"
+
+    def by_duration(self, seconds: float) -> list[list[int]]:
+        """Cut all clips into batches of at most so much audio, for evaluation."""
+        return by_duration(self.durations, seconds)
 
     def drop(self, ids: Sequence[str]) -> None:
         """Take clips out of the set."""

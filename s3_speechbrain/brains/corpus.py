@@ -1,7 +1,7 @@
-"""Prepared data of one language: manifests, tokenizer, datasets."""
+"""Prepared data of one language, or of several: manifests, tokenizers, datasets."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from s3_speechbrain.data.phones import pronounce
 from s3_speechbrain.errors import UserError
 
 CORPORA = ("common_voice", "librispeech")
+Rows = dict[str, dict[str, dict]]  # split -> clip -> duration, wav, text
 
 
 @dataclass
@@ -64,6 +65,59 @@ def load_corpus(hparams: Mapping) -> Corpus:
     UserError
         If the corpus is unknown, the data folder is missing or no split has a usable row.
     """
+    rows, sha256 = _prepare(hparams)
+    return _open(hparams, rows, sha256, run_on_main(_tokenizer, args=[hparams, _texts(rows)]))
+
+
+def load_corpora(
+    hparams: Mapping, languages: Sequence[str], shared_vocabulary: bool = False
+) -> dict[str, Corpus]:
+    """Prepare and open the corpora of several languages.
+
+    Parameters
+    ----------
+    hparams : mapping
+        As for `load_corpus`. Each language has its own folder ``<output_folder>/<language>``.
+    languages : sequence of str
+        Which.
+    shared_vocabulary : bool
+        Make one tokenizer, from the training text of all languages, instead of one for each.
+
+    Returns
+    -------
+    dict of str to Corpus
+        By language.
+
+    Raises
+    ------
+    UserError
+        As `load_corpus`.
+    """
+    views = {
+        language: {
+            **hparams,
+            "language": language,
+            "output_folder": str(Path(hparams["output_folder"]) / language),
+        }
+        for language in languages
+    }
+    prepared = {language: _prepare(view) for language, view in views.items()}
+    if shared_vocabulary:
+        texts = [text for rows, _ in prepared.values() for text in _texts(rows)]
+        one = run_on_main(_tokenizer, args=[hparams, texts])
+        tokenizers = dict.fromkeys(languages, one)
+    else:
+        tokenizers = {
+            language: run_on_main(_tokenizer, args=[view, _texts(prepared[language][0])])
+            for language, view in views.items()
+        }
+    return {
+        language: _open(view, *prepared[language], tokenizers[language]) for language, view in views.items()
+    }
+
+
+def _prepare(hparams: Mapping) -> tuple[Rows, str]:
+    """Write the manifests and read them: rows by split, and the manifests' hash."""
     kind, data = hparams["corpus"], Path(str(hparams["data_folder"])).expanduser()
     if kind not in CORPORA:
         raise UserError(f"corpus is {kind!r}: choose one of {', '.join(CORPORA)}")
@@ -86,18 +140,19 @@ def load_corpus(hparams: Mapping) -> Corpus:
     prepared = run_on_main(prepare, kwargs=arguments).get(hparams["language"])
     if prepared is None:
         raise UserError(f"{kind} has no language {hparams['language']!r}; it was prepared for another one")
-
     rows = {name: _rows(csv, prepared.data_root) for name, csv in prepared.csvs.items()}
     sha256 = prepared.sha256
     if hparams["tokenizer"] == "phones":
         file = Path(hparams["manifest_folder"]) / f"phones-{hparams['language']}.json"
         rows, sha256 = run_on_main(pronounce, args=[rows, hparams["language"], file, sha256])
+    return rows, sha256
+
+
+def _open(hparams: Mapping, rows: Rows, sha256: str, tokenizer: Tokenizer) -> Corpus:
     wanted = ["train", "dev", "test", *hparams["extra_tests"]]
     unknown = [name for name in wanted if name not in rows]
     if unknown:
         raise UserError(f"extra_tests names {unknown[0]!r}: this data has {', '.join(sorted(rows))}")
-    texts = [row["text"] for row in rows["train"].values()]
-    tokenizer = run_on_main(_tokenizer, args=[hparams, texts])
     return Corpus(
         name=hparams["corpus_name"],
         language=hparams["language"],
@@ -106,6 +161,10 @@ def load_corpus(hparams: Mapping) -> Corpus:
         sha256=sha256,
         train_minutes=sum(row["duration"] for row in rows["train"].values()) / 60,
     )
+
+
+def _texts(rows: Rows) -> list[str]:
+    return [row["text"] for row in rows["train"].values()]
 
 
 def _rows(csv: Path, data_root: Path) -> dict[str, dict]:

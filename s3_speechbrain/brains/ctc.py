@@ -12,14 +12,16 @@ from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from s3_speechbrain import measure
 from s3_speechbrain.brains.batches import SILENCE, Clips, SpeechBatch
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.errors import ErrorCounter, greedy_decode, in_words
-from s3_speechbrain.brains.model import Recogniser, cache_size_mb, fill_cache
-from s3_speechbrain.brains.sampling import BatchStream, by_duration
+from s3_speechbrain.brains.model import CTCHead, Recogniser, cache_size_mb, fill_cache
+from s3_speechbrain.brains.sampling import Stream
 from s3_speechbrain.brains.tokens import BLANK, frames_needed
 from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.maskbank import Backbone
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,27 @@ class CTCBrain(UpdateBrain):
         trained = [p for p in encoder.parameters() if p.requires_grad and p is not encoder.mask_vector]
         return [*trained, *self.recogniser.head.parameters()]
 
+    @property
+    def head(self) -> CTCHead:
+        """The head that is trained and tested now."""
+        return self.recogniser.head
+
+    def backbone(self) -> Backbone | None:
+        """Tell over which backbone the language can be kept in a mask bank; None if it cannot."""
+        return None
+
+    def stored(self) -> measure.LanguageBytes:
+        """Count what has to be stored for the language."""
+        return measure.language_bytes(self.masks(), self.language_tensors(), self.corpus.tokenizer.labels)
+
+    def count_parameters(self) -> measure.ParameterCount:
+        """Count the parameters of the network that runs, and those that train."""
+        return measure.count_parameters(self.recogniser)
+
+    def past_rounds(self) -> list[dict]:
+        """Return one row per validation, as ``metrics.json`` keeps them."""
+        return self.history.rounds
+
     def deploy(self) -> None:
         """Bring the trained model into the form that it runs in later, before its speed is measured."""
 
@@ -75,15 +98,23 @@ class CTCBrain(UpdateBrain):
         """Cache what is frozen, then train, going on from the latest checkpoint."""
         if self.test_only:
             return
-        train, dev = self.corpus.clips["train"], self.corpus.clips["dev"]
-        for clips in (train, dev):
-            self._cache(clips)
-        self.fit(self.rounds, self.loader(train, self.make_stream(train.durations)), self.loader(dev))
+        train, dev = self.clips("train"), self.clips("dev")
+        self.fit(self.rounds, self.loader(train, self.training_batches(train)), self.loader(dev))
 
-    def loader(self, clips: Clips, batches: BatchStream | None = None) -> DataLoader:
+    def clips(self, split: str) -> Clips:
+        """Return the clips of a split that training reads again and again, with what is frozen cached."""
+        clips = self.corpus.clips[split]
+        self.cache(clips)
+        return clips
+
+    def training_batches(self, clips: Clips) -> Stream:
+        """Make this process's stream of training batches."""
+        return self.make_stream(clips.durations)
+
+    def loader(self, clips: Clips, batches: Stream | None = None) -> DataLoader:
         """Make a loader: of a stream in training, of all clips sorted by length otherwise."""
         if batches is None:
-            batches = by_duration(clips.durations, self.hparams.batch_seconds)
+            batches = clips.by_duration(self.hparams.batch_seconds)
         return DataLoader(
             clips,
             batch_sampler=batches,
@@ -93,7 +124,8 @@ class CTCBrain(UpdateBrain):
             generator=torch.Generator(),  # else a loader made on resuming draws from the generator of dropout
         )
 
-    def _cache(self, clips: Clips) -> None:
+    def cache(self, clips: Clips) -> None:
+        """Compute once what the frozen part of the model gives for clips, if it fits into memory."""
         stage = self.recogniser.frozen_stage
         if clips.cache or not self.hparams.cache or stage == "wave":
             return
@@ -185,12 +217,16 @@ class CTCBrain(UpdateBrain):
             beam = stage == sb.Stage.TEST and self.hparams.searcher is not None
             self.searcher = self.hparams.searcher(BLANK, self.corpus.tokenizer.labels) if beam else None
 
+    def rates(self) -> dict[str, float]:
+        """Return the error rates (%) of the validation; the one named CER chooses the best checkpoint."""
+        return self.errors.rates()
+
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Keep the round's numbers, save a checkpoint, keep the latest and the best by dev CER or PER."""
         if stage == sb.Stage.TRAIN:
             self.train_loss = float(stage_loss)
         elif stage == sb.Stage.VALID:
-            rates = self.errors.rates()
+            rates = self.rates()
             self.keep_time()
             row = {
                 "epoch": epoch,

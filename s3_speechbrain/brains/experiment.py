@@ -35,6 +35,8 @@ VOLATILE = frozenset(
         "data_folder",
         "manifest_folder",
         "unpack_folder",
+        "bank",
+        "shard",
         "threads",
         "num_workers",
         "noprogressbar",
@@ -67,16 +69,14 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
         folder holds a run with other settings.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    file, run_opts, overrides = sb.parse_arguments(argv)
+    stream, resolved, run_opts = _resolve(argv)
     _require_device(run_opts)
-    stream = compose(Path(file), overrides)
-    resolved = resolve_references(stream).getvalue()
-    stream.seek(0)
     tree = _yaml().load(resolved)
     folder = Path(str(tree["output_folder"]))
     fingerprint = config_hash(tree)
 
-    ddp_init_group(run_opts)
+    if not torch.distributed.is_initialized():  # a second experiment of one process shares the group
+        ddp_init_group(run_opts)
     if tree.get("threads"):
         torch.set_num_threads(int(tree["threads"]))
     if sb.utils.distributed.if_main_process():
@@ -92,12 +92,42 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
     return hparams, run_opts
 
 
+def read_settings(argv: Sequence[str]) -> CommentedMap:
+    """Read what a command would start with, and start nothing.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        As for `start`.
+
+    Returns
+    -------
+    CommentedMap
+        The YAML's options after variants and overrides; objects stay unmade.
+
+    Raises
+    ------
+    UserError
+        If a file or option is unknown or a required value is missing.
+    """
+    return _yaml().load(_resolve(argv)[1])
+
+
+def _resolve(argv: Sequence[str]) -> tuple[io.StringIO, str, RunOptions]:
+    file, run_opts, overrides = sb.parse_arguments(list(argv))
+    stream = compose(Path(file), overrides)
+    resolved = resolve_references(stream).getvalue()
+    stream.seek(0)
+    return stream, resolved, run_opts
+
+
 def compose(file: Path, command_line: str = "") -> io.StringIO:
     """Apply variants and command-line overrides to a full YAML file.
 
     A variant begins with ``base: other.yaml`` (relative to itself) and is a mapping of overrides to that
     file, which may be a variant again. A mapping overrides key by key, anything else (and a tagged mapping)
-    as a whole. New keys stand below ``add:``, so that a misspelt override is still an error.
+    as a whole. New keys stand below ``add:``, so that a misspelt override is still an error; ``add: other.yaml``
+    takes them from a file, before the overrides.
 
     Parameters
     ----------
@@ -111,14 +141,14 @@ def compose(file: Path, command_line: str = "") -> io.StringIO:
     io.StringIO
         The YAML text; its ``name`` is the full file, so that ``!include:`` finds its neighbours.
     """
-    chain = [_read_mapping(file)]
+    chain = [_read_variant(file)]
     seen = {file.resolve()}
     while BASE in chain[-1]:
         file = file.parent / str(chain[-1].pop(BASE))
         if file.resolve() in seen:
             raise UserError(f"{file} is its own base; a base: line must lead to a full YAML file")
         seen.add(file.resolve())
-        chain.append(_read_mapping(file))
+        chain.append(_read_variant(file))
     tree = chain.pop()
     for overrides in reversed(chain):
         tree.update(overrides.pop(ADD, {}))
@@ -210,6 +240,13 @@ def _read_mapping(file: Path) -> CommentedMap:
         raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, CommentedMap):
         raise UserError(f"{file} must hold a mapping of options to values")
+    return tree
+
+
+def _read_variant(file: Path) -> CommentedMap:
+    tree = _read_mapping(file)
+    if isinstance(tree.get(ADD), str):
+        tree[ADD] = _read_mapping(file.parent / tree[ADD])
     return tree
 
 

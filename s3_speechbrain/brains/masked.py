@@ -2,8 +2,10 @@
 
 from torch import Tensor
 
+from s3_speechbrain.brains.banking import backbone_of
 from s3_speechbrain.brains.batches import SpeechBatch
 from s3_speechbrain.brains.ctc import CTCBrain
+from s3_speechbrain.maskbank import Backbone
 from s3_speechbrain.masking import bake_, keep_masks, renew_masks_, sparsity_report
 
 
@@ -27,13 +29,21 @@ class MaskBrain(CTCBrain):
 
     def language_tensors(self) -> list[Tensor]:
         """Return what a language stores beside masks: the head, and weights trained together with them."""
-        encoder, head = self.recogniser.encoder, self.recogniser.head
-        trained = [
+        return [*self.trained_weights(), *self.recogniser.head.parameters()]
+
+    def trained_weights(self) -> list[Tensor]:
+        """Return the weights of the encoder that train together with the masks; none where they are frozen."""
+        return [
             parameter
-            for name, parameter in encoder.named_parameters()
+            for name, parameter in self.recogniser.encoder.named_parameters()
             if parameter.requires_grad and not name.endswith((".score", "mask_vector"))
         ]
-        return [*trained, *head.parameters()]
+
+    def backbone(self) -> Backbone | None:
+        """Tell which backbone the masks are for; None if its weights were trained along, or drawn at random."""
+        if self.trained_weights() or not self.hparams.pretrained:
+            return None
+        return backbone_of(self.recogniser.encoder, self.hparams.encoder["revision"])
 
     def deploy(self) -> None:
         """Multiply the masks into the weights; the network then is an ordinary one."""

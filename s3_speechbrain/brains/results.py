@@ -4,18 +4,21 @@ import csv
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.distributed import main_process_only, run_on_main
 from speechbrain.utils.metric_stats import ErrorRateStats
 
 from s3_speechbrain import measure
+from s3_speechbrain.brains.banking import entry_of, keep_entry
 from s3_speechbrain.brains.batches import read_audio
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.errors import in_words
+from s3_speechbrain.brains.multilingual import MultilingualBrain
+from s3_speechbrain.maskbank import Backbone
 from s3_speechbrain.report import plot_curves, plot_layer_sparsity, write_metrics
 from s3_speechbrain.report.provenance import portable_path
 
@@ -40,19 +43,24 @@ TUNED = (
     "channel_mask",
     "tokenizer",
 )
+OPTIONAL = ("train_weights",)  # recorded where set, so that older records of the same setting stay equal
 EXAMPLES = 5
 TIMED_CLIPS = 8
 
 
 def say_if_finished(hparams: Mapping) -> bool:
     """Tell the user about a run that is complete already, and whether it is."""
-    if not hparams["run"]["finished"]:
-        return False
-    if if_main_process():
-        folder = Path(hparams["output_folder"])
-        test = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"]
-        print(f"{folder} is finished (test {in_words(test)}); delete the folder to run it again")
-    return True
+    if hparams["run"]["finished"]:
+        say_finished(Path(hparams["output_folder"]))
+    return hparams["run"]["finished"]
+
+
+@main_process_only
+def say_finished(folder: Path, languages: Sequence[str] = ("",)) -> None:
+    """Tell the user that a folder, or one folder in it for each language, holds a complete run."""
+    for place in (folder / language for language in languages):
+        test = json.loads((place / "metrics.json").read_text(encoding="utf-8"))["test"]
+        print(f"{place} is finished (test {in_words(test)}); delete the folder to run it again")
 
 
 def finish(brain: CTCBrain, recipe: str, method: str) -> dict[str, Any]:
@@ -71,34 +79,102 @@ def finish(brain: CTCBrain, recipe: str, method: str) -> dict[str, Any]:
         The metrics.
     """
     folder = Path(brain.hparams.output_folder)
-    tests, examples = {}, []
+    tests, examples = run_tests(brain, folder)
+    metrics = collect_metrics(brain, recipe, method, tests)
+    metrics["examples"] = examples
+    _keep_language(brain, metrics, brain.backbone(), folder)
+    brain.deploy()
+    metrics["speed"] = measure_speed(brain).as_metrics()
+    run_on_main(write_results, args=[folder, metrics])
+    logger.info("test %s; see %s", in_words(tests["test"]), folder)
+    return metrics
+
+
+def finish_languages(brain: MultilingualBrain, recipe: str, method: str) -> dict[str, dict[str, Any]]:
+    """Test the best checkpoint once in every language, and write a folder of results for each.
+
+    Parameters
+    ----------
+    brain : MultilingualBrain
+        After `MultilingualBrain.train`.
+    recipe, method : str
+        For the record.
+
+    Returns
+    -------
+    dict of str to dict
+        The metrics by language. Time and updates are the language's share, ``cost.run_wall_s`` and
+        ``cost.run_updates`` those of the whole run; ``size.shared_bytes`` are retrained weights of the backbone.
+        The real-time factor is measured once, in the first language.
+    """
+    folder, count = Path(brain.hparams.output_folder), len(brain.corpora)
+    found, backbone = {}, None
+    for language in brain.corpora:
+        brain.select(language)
+        tests, examples = run_tests(brain, folder / language)
+        metrics = collect_metrics(brain, recipe, method, tests)
+        whole = {"run_wall_s": metrics["cost"]["wall_s"], "run_updates": metrics["cost"]["updates"]}
+        own = {"wall_s": whole["run_wall_s"] / count, "updates": brain.updates_of(language)}
+        metrics["cost"] |= {**whole, **own, "run_languages": count}
+        metrics["config"] |= {"languages": list(brain.corpora)} | brain.sampling()
+        metrics["size"]["shared_bytes"] = measure.tensor_bytes(brain.trained_weights())
+        metrics["examples"] = examples
+        backbone = backbone or brain.backbone()  # of the best checkpoint, which testing has loaded
+        _keep_language(brain, metrics, backbone, folder / language)
+        found[language] = metrics
+    brain.select(next(iter(found)))
+    brain.deploy()
+    speed = measure_speed(brain).as_metrics()
+    for language, metrics in found.items():
+        run_on_main(write_results, args=[folder / language, {**metrics, "speed": speed}])
+    return found
+
+
+def _keep_language(brain: CTCBrain, metrics: dict, backbone: Backbone | None, folder: Path) -> None:
+    """Write the language for mask banks, and count its bytes there."""
+    if backbone is not None:
+        metrics["size"]["bytes_in_bank"] = keep_entry(folder, entry_of(brain, metrics, backbone))
+
+
+def run_tests(brain: CTCBrain, folder: Path) -> tuple[dict[str, dict[str, float]], list[dict[str, str]]]:
+    """Test the best checkpoint on every test set of the Brain's corpus.
+
+    Parameters
+    ----------
+    brain : CTCBrain
+        After `CTCBrain.train`.
+    folder : Path
+        Transcripts are written here.
+
+    Returns
+    -------
+    tests : dict
+        Error rates in percent by name of the test set.
+    examples : list of dict
+        A few clips of the first set: ``id``, ``reference``, ``hypothesis``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tests, transcripts = {}, []
     for name, clips in brain.corpus.clips.items():
         if name in ("train", "dev"):
             continue
         brain.evaluate(brain.loader(clips))
         tests[name] = brain.errors.rates()
         run_on_main(_write_transcripts, args=[folder, name, brain.transcripts])
-        examples = examples or brain.transcripts
-    metrics = collect_metrics(brain, recipe, method, tests)
-    spread = sorted(examples)[:: max(1, len(examples) // EXAMPLES)][:EXAMPLES]
-    metrics["examples"] = [dict(zip(("id", "reference", "hypothesis"), row, strict=True)) for row in spread]
-    run_on_main(_write_all, args=[folder, metrics])
-    logger.info("test %s; see %s", in_words(tests["test"]), folder)
-    return metrics
+        transcripts = transcripts or brain.transcripts
+    spread = sorted(transcripts)[:: max(1, len(transcripts) // EXAMPLES)][:EXAMPLES]
+    return tests, [dict(zip(("id", "reference", "hypothesis"), row, strict=True)) for row in spread]
 
 
 def collect_metrics(
     brain: CTCBrain, recipe: str, method: str, tests: Mapping[str, Mapping]
 ) -> dict[str, Any]:
-    """Gather every field of ``metrics.json`` from a trained Brain and its test results."""
-    hparams, corpus, history = brain.hparams, brain.corpus, brain.history
-    error = f"valid_{corpus.tokenizer.error}"
-    best = min(history.rounds, key=lambda row: (row[error], -row["epoch"]))
+    """Gather the fields of ``metrics.json``, but for its speed, from a trained Brain and its test results."""
+    hparams, corpus, history, rounds = brain.hparams, brain.corpus, brain.history, brain.past_rounds()
+    error = corpus.tokenizer.error
+    best = min(rounds, key=lambda row: (row.get(f"mean_{error}", row[f"valid_{error}"]), -row["epoch"]))
     sparsity = brain.sparsity()
-    stored = measure.language_bytes(brain.masks(), brain.language_tensors(), corpus.tokenizer.labels)
-    counted = measure.count_parameters(brain.recogniser)
-    brain.deploy()
-    speed = _speed(brain)
+    stored, counted = brain.stored(), brain.count_parameters()
     brain.keep_time()
     metrics = {
         "recipe": recipe,
@@ -116,7 +192,7 @@ def collect_metrics(
         "test": tests["test"],
         "cost": {
             "wall_s": history.seconds,
-            "updates": history.rounds[-1]["updates"],
+            "updates": rounds[-1]["updates"],
             "best_update": best["updates"],
             "peak_rss_mb": measure.peak_rss_mb(),
             "trainable": counted.trainable,
@@ -127,12 +203,11 @@ def collect_metrics(
             "bytes_per_language": stored.packed,
             "bytes_bound": stored.bound,
         },
-        "speed": speed.as_metrics(),
         "versions": measure.versions(),
         "command": hparams.run["command"],
         "config_hash": hparams.run["config_hash"],
-        "config": {name: _as_json(getattr(hparams, name)) for name in TUNED if hasattr(hparams, name)},
-        "history": history.rounds,
+        "config": tuned_settings(brain),
+        "history": rounds,
     }
     others = {name: rates for name, rates in tests.items() if name != "test"}
     if others:
@@ -142,7 +217,21 @@ def collect_metrics(
     return metrics
 
 
-def _speed(brain: CTCBrain) -> measure.Speed:
+def tuned_settings(brain: CTCBrain) -> dict[str, Any]:
+    """Return the settings that tell a run from others with the same method and data."""
+    hparams = brain.hparams
+    named = {name: getattr(hparams, name) for name in TUNED if hasattr(hparams, name)}
+    # SpeechBrain takes these two from the command line past the YAML file.
+    named |= {name: getattr(brain, name) for name in ("precision", "grad_accumulation_factor")}
+    named |= {name: True for name in OPTIONAL if getattr(hparams, name, False)}
+    return {
+        name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+        for name, value in named.items()
+    }
+
+
+def measure_speed(brain: CTCBrain) -> measure.Speed:
+    """Measure the real-time factor of greedy recognition of the first clips of the test set."""
     clips = brain.corpus.clips["test"]
     waves = []
     for clip in clips.ids:
@@ -165,10 +254,6 @@ def _speed(brain: CTCBrain) -> measure.Speed:
     return measure.real_time_factor(transcribe, waves, dtype=dtype)
 
 
-def _as_json(value: Any) -> Any:
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
-
-
 def _write_transcripts(folder: Path, name: str, transcripts: list[tuple[str, str, str]]) -> None:
     rows = sorted(transcripts)
     with (folder / f"{name}_transcripts.tsv").open("w", encoding="utf-8", newline="") as file:
@@ -180,7 +265,8 @@ def _write_transcripts(folder: Path, name: str, transcripts: list[tuple[str, str
         stats.write_stats(file)
 
 
-def _write_all(folder: Path, metrics: Mapping) -> None:
+def write_results(folder: Path, metrics: Mapping) -> None:
+    """Write plots and ``metrics.json`` into a folder."""
     plot_curves(folder, metrics["history"])
     if "per_layer_sparsity" in metrics:
         plot_layer_sparsity(folder, metrics["per_layer_sparsity"])

@@ -56,7 +56,32 @@ def shuffled_batches(durations: Sequence[float], seconds: float, seed: int) -> l
     return batches
 
 
-class BatchStream(Sampler[list[int]]):
+class Stream(Sampler[list[int]]):
+    """An endless sequence of batches, of which a window is read at a time.
+
+    Subclasses tell in `batch` which clips make a batch.
+    """
+
+    def __init__(self) -> None:
+        self.first, self.count = 0, 0
+
+    def window(self, first: int, count: int) -> None:
+        """Choose which of this process's batches the next iteration gives."""
+        self.first, self.count = first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first, self.first + self.count):
+            yield self.batch(step)
+
+    def batch(self, step: int) -> list[int]:
+        """Give the clips of this process's batch number `step`."""
+        raise NotImplementedError
+
+
+class BatchStream(Stream):
     """An endless stream of shuffled dynamic batches, read in windows.
 
     Training is measured in updates, not in passes over the data: a window is the batches of some updates, it
@@ -80,21 +105,14 @@ class BatchStream(Sampler[list[int]]):
     ) -> None:
         self.durations, self.seconds, self.seed = durations, seconds, seed
         self.rank, self.world = rank, world
-        self.first, self.count = 0, 0
+        super().__init__()
         self._passes = self._endless()
         self._seen: list[list[int]] = []
         self._position = 0  # number, in the stream, of the first batch of `_seen`
 
-    def window(self, first: int, count: int) -> None:
-        """Choose which of this process's batches the next iteration gives."""
-        self.first, self.count = first, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.first, self.first + self.count):
-            yield self._batch(step * self.world + self.rank)
+    def batch(self, step: int) -> list[int]:
+        """Give the clips of this process's batch number `step`."""
+        return self._batch(step * self.world + self.rank)
 
     def _endless(self) -> Iterator[list[list[int]]]:
         number = 0

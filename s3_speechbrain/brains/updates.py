@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from s3_speechbrain.brains.batches import SILENCE, SpeechBatch
 from s3_speechbrain.brains.checkpoints import AtomicCheckpointer
-from s3_speechbrain.brains.sampling import BatchStream
+from s3_speechbrain.brains.sampling import BatchStream, Stream
 from s3_speechbrain.brains.state import History, RandomState, TrainedState
 from s3_speechbrain.errors import UserError
 
@@ -51,7 +51,7 @@ class UpdateBrain(sb.Brain):
         checkpointer.add_recoverable("rounds", self.rounds)
         if self.hparams.head_only_updates:  # the encoder then gets no gradient at first
             self.find_unused_parameters = True
-        self.stream: BatchStream | None = None
+        self.stream: Stream | None = None
         self._clock = time.perf_counter()
         self._told: set[str] = set()
 

@@ -112,17 +112,27 @@ def fingerprint(locale: str, options: Options, data_root: Path, tables: Mapping[
 
 def find_finished(folder: Path, facts: Mapping[str, Any]) -> Prepared | None:
     """Return an earlier result if it was made from the same facts and no manifest has changed since."""
+    found = reopen(folder)
+    return found if found is not None and _meta(folder)["made_from"] == facts else None
+
+
+def reopen(folder: Path) -> Prepared | None:
+    """Return what an earlier run left in a language's folder, if no manifest has changed since."""
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        meta = _meta(folder)
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         intact = all(file_sha256(folder / name) == digest for name, digest in meta["sha256"].items())
     except (OSError, ValueError, KeyError):
         return None
-    if not intact or meta.get("made_from") != facts:
+    if not intact or "made_from" not in meta:
         return None
     csvs = {Path(name).stem: folder / name for name in meta["sha256"]}
     data_root = Path(meta["made_from"]["data_root"])
     return Prepared(meta["made_from"]["locale"], folder, data_root, csvs, report, manifest_hash(folder), True)
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "meta.json").read_text(encoding="utf-8"))
 
 
 def prepare_source(

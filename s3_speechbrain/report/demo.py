@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.report.main_table import TITLES, row_of
+from s3_speechbrain.report.main_table import COTRAINED, TITLES, row_of
 from s3_speechbrain.report.metrics import collect
 from s3_speechbrain.report.runs import Run, Setting, pool
+from s3_speechbrain.report.schemes import SCHEMES
 from s3_speechbrain.report.tables import Table, amount, number, plain, size, spread
 
 
@@ -14,6 +15,12 @@ def _order(setting: Setting) -> tuple:
     titles = list(TITLES)
     row = row_of(setting.first)
     return (setting.first["language"], titles.index(row) if row in titles else len(titles))
+
+
+def _title(run: Run) -> str:
+    row, titles = row_of(run), {**SCHEMES, **TITLES}
+    method = row.removesuffix(COTRAINED)
+    return titles.get(row) or titles.get(method, method) + " and weights" * (method != row)
 
 
 def demo_table(settings: list[Setting]) -> str:
@@ -24,7 +31,7 @@ def demo_table(settings: list[Setting]) -> str:
         rows.append(
             [
                 run["language"],
-                TITLES.get(row_of(run), row_of(run)),
+                _title(run),
                 number(run["sparsity"]["masked"]),
                 spread(setting.error("dev"), 1),
                 spread(setting.error("test"), 1),
@@ -68,7 +75,7 @@ def transcripts(runs: list[Run]) -> str:
         for setting in sorted(pool(here), key=_order):
             found = _examples(setting.first).get(chosen["id"])
             if found:
-                title = TITLES.get(row_of(setting.first), row_of(setting.first))
+                title = _title(setting.first)
                 lines.append(f"{' ' * len(language)}  {title:<28}  {found['hypothesis'] or '(nothing)'}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

@@ -25,13 +25,16 @@ TITLES = {
     "bitfit": "BitFit",
     "mask": "masks",
 }
+COTRAINED = "_cotrained"  # ends the row of masks whose weights trained along
 SUMMARY_ROWS = ("frozen", "scratch", "dense", "lora", "mask")
 DEV_SELECTS = "Settings and checkpoints are selected on dev; test is run once per run, at its end."
 SEEDS_NOTE = "Cells are the mean ± sample standard deviation (number of seeds), or a single seed's value."
 
 
 def row_of(run: Run) -> str:
-    """Return the row of the main table: the method, with random backbones apart from pretrained ones."""
+    """Return the row of the main table: the method; random backbones and weights trained with masks stand apart."""
+    if (run.get("config") or {}).get("train_weights"):
+        return run["method"] + COTRAINED
     # training from scratch starts at random by definition
     random = run["backbone"].endswith("-random") and run["method"] != "scratch"
     return f"{run['method']}_random" if random else run["method"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
 from s3_speechbrain.report.runs import Stat
@@ -201,3 +202,41 @@ def sparsity_curve_data(
     }
     levels = {label: round(level, 6) for label, level in levels.items()}
     return {"curves": points, "levels": levels, "title": title, "error": error}
+
+
+def plot_bytes(path: str | Path, curves: Mapping[str, Sequence[tuple[int, float]]]) -> Path:
+    """Draw the bytes of several languages over their number, one line per scheme.
+
+    Parameters
+    ----------
+    path : path
+        The PNG to write.
+    curves : mapping
+        Label to (number of languages, total bytes) points.
+
+    Returns
+    -------
+    Path
+        The figure.
+    """
+    figure, (axis,) = _figure()
+    for colour, (label, points) in zip(COLOURS, curves.items(), strict=False):
+        counts, totals = zip(*points, strict=True)
+        axis.plot(
+            counts, [total / 1e6 for total in totals], color=colour, label=label, marker="o", markersize=3
+        )
+    axis.set(xscale="log", yscale="log")
+    axis.set_xticks(counts, map(str, counts))
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    for ticks in (axis.xaxis, axis.yaxis):
+        ticks.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("languages")
+    axis.set_ylabel("stored (MB)")
+    axis.legend(frameon=False, fontsize="small")
+    return save_figure(figure, Path(path), bytes_data(curves))
+
+
+def bytes_data(curves: Mapping[str, Sequence[tuple[int, float]]]) -> dict[str, Any]:
+    """Return what `plot_bytes` draws, in the form whose fingerprint the figure carries."""
+    return {label: [[count, round(total)] for count, total in points] for label, points in curves.items()}

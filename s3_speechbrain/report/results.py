@@ -2,11 +2,22 @@
 
 import os
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.metrics import write_text_atomic
-from s3_speechbrain.report.plots import digest, plot_sparsity_curve, sparsity_curve_data, stored_digest
+from s3_speechbrain.report.multilingual import FIGURE, bytes_curves
+from s3_speechbrain.report.plots import (
+    bytes_data,
+    digest,
+    plot_bytes,
+    plot_sparsity_curve,
+    sparsity_curve_data,
+    stored_digest,
+)
 from s3_speechbrain.report.runs import Evidence, Setting, load_evidence
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.sections import SECTIONS
@@ -18,6 +29,8 @@ FENCE = re.compile(r"^\s*(```|~~~)")
 LINK = re.compile(r"\]\((?![a-z]+:|[#/])([^)\s]+)\)")
 PARTS = (
     ("Five languages from ten minutes each", "languages"),
+    ("One backbone for five languages", "multilingual"),
+    ("A language added to the bank", "added_language"),
     ("Error against sparsity", "sweep"),
     ("Masks against dense finetuning elsewhere", "backbones"),
     ("Benchmarks", "benchmarks"),
@@ -120,6 +133,21 @@ def _figure_parts(evidence: Evidence, sweep: list[Setting]) -> tuple[dict, dict,
     return curves, levels, sweep_title(sweep), name
 
 
+def figures(root: Path, evidence: Evidence) -> dict[Path, tuple[Any, Callable[[Path], Path]]]:
+    """Return every figure with the numbers that it shows, and the function that draws it."""
+    wanted: dict[Path, tuple[Any, Callable[[Path], Path]]] = {}
+    for sweep in sweeps(evidence):
+        curves, levels, title, error = _figure_parts(evidence, sweep)
+        wanted[root / FIGURES / sweep_name(sweep)] = (
+            sparsity_curve_data(curves, levels, title, error),
+            partial(plot_sparsity_curve, curves=curves, levels=levels, title=title, error=error),
+        )
+    curves = bytes_curves(evidence)
+    if curves:
+        wanted[root / FIGURE] = (bytes_data(curves), partial(plot_bytes, curves=curves))
+    return wanted
+
+
 def build(root: str | Path = ".", evidence_folder: str | Path | None = None) -> list[Path]:
     """Write RESULTS.md, the blocks in README.md and docs/, and the figures; leave alone what is up to date.
 
@@ -147,11 +175,9 @@ def build(root: str | Path = ".", evidence_folder: str | Path | None = None) -> 
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write_text_atomic(path, text)
             changed.append(path)
-    for sweep in sweeps(evidence):
-        path = root / FIGURES / sweep_name(sweep)
-        curves, levels, title, name = _figure_parts(evidence, sweep)
-        if stored_digest(path) != digest(sparsity_curve_data(curves, levels, title, name)):
-            changed.append(plot_sparsity_curve(path, curves, levels, title=title, error=name))
+    for path, (data, draw) in figures(root, evidence).items():
+        if stored_digest(path) != digest(data):
+            changed.append(draw(path))
     return changed
 
 
@@ -167,8 +193,7 @@ def stale(root: str | Path = ".", evidence_folder: str | Path | None = None) -> 
         for path, text in pages(root, evidence).items()
         if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
-    for sweep in sweeps(evidence):
-        path = root / FIGURES / sweep_name(sweep)
-        if stored_digest(path) != digest(sparsity_curve_data(*_figure_parts(evidence, sweep))):
+    for path, (data, _) in figures(root, evidence).items():
+        if stored_digest(path) != digest(data):
             differing.append(path)
     return differing

@@ -14,6 +14,7 @@ from s3_speechbrain.report.main_table import (
     row_of,
     summary,
 )
+from s3_speechbrain.report.multilingual import added_language, multilingual
 from s3_speechbrain.report.runs import (
     Evidence,
     Setting,
@@ -144,6 +145,8 @@ def every_run(evidence: Evidence) -> str:
 SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "summary": summary,
     "languages": languages,
+    "multilingual": multilingual,
+    "added_language": added_language,
     "sweep": sweep,
     "backbones": backbones,
     "benchmarks": benchmarks,

@@ -13,16 +13,7 @@ Run ``python train.py hparams/demo.yaml --data_folder PATH/prompts --language fr
 import sys
 from collections.abc import Sequence
 
-from s3_speechbrain.brains import (
-    CTCBrain,
-    Recogniser,
-    encoder_options,
-    finetune_,
-    finish,
-    load_corpus,
-    say_if_finished,
-    start,
-)
+from s3_speechbrain.brains import finetune_language, say_if_finished, start
 from s3_speechbrain.errors import tell_user_errors
 
 
@@ -30,20 +21,8 @@ from s3_speechbrain.errors import tell_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the data, train with the chosen method, test the best checkpoint, write results."""
     hparams, run_opts = start(argv)
-    if say_if_finished(hparams):
-        return
-    method = hparams["method"]
-    options = encoder_options(method)
-    corpus = load_corpus(hparams)
-
-    encoder = hparams["encoder"]["build"](**options)
-    finetune_(encoder, method, hparams["rank"], hparams["alpha"])
-    head = hparams["head"]["build"](encoder.width, len(corpus.tokenizer.labels))
-
-    hparams["head_only_updates"] = hparams["freeze_updates"] if method == "dense_freeze" else 0
-    brain = CTCBrain(Recogniser(encoder, head), corpus, hparams, run_opts)
-    brain.train()
-    finish(brain, recipe="finetuning", method=method)
+    if not say_if_finished(hparams):
+        finetune_language(hparams, run_opts)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,8 @@ Run ``python train.py hparams/demo.yaml --data_folder PATH/prompts --language fr
 import sys
 from collections.abc import Sequence
 
-from s3_speechbrain.brains import (
-    MaskBrain,
-    Recogniser,
-    finish,
-    freeze_weights_,
-    load_corpus,
-    say_if_finished,
-    start,
-)
+from s3_speechbrain.brains import MaskBrain, freeze_weights_, say_if_finished, start, train_language
+from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import tell_user_errors
 from s3_speechbrain.masking import mask_
 
@@ -30,16 +23,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     hparams, run_opts = start(argv)
     if say_if_finished(hparams):
         return
-    corpus = load_corpus(hparams)
 
-    encoder = hparams["encoder"]["build"]()
-    freeze_weights_(encoder)
-    mask_(encoder, hparams["mask"])
-    head = hparams["head"]["build"](encoder.width, len(corpus.tokenizer.labels))
+    def choose_connections_(encoder: SpeechEncoder) -> None:
+        freeze_weights_(encoder)
+        mask_(encoder, hparams["mask"])
 
-    brain = MaskBrain(Recogniser(encoder, head), corpus, {**hparams, "head_only_updates": 0}, run_opts)
-    brain.train()
-    finish(brain, recipe="mask_finetuning", method="mask_joint" if hparams["train_weights"] else "mask")
+    train_language(
+        hparams, run_opts, choose_connections_, recipe="mask_finetuning", method="mask", brain=MaskBrain
+    )
 
 
 if __name__ == "__main__":

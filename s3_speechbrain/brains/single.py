@@ -1,0 +1,112 @@
+"""One language from data to results: what every single-language recipe does around its method."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from speechbrain.utils.run_opts import RunOptions
+
+from s3_speechbrain.brains.corpus import load_corpus
+from s3_speechbrain.brains.ctc import CTCBrain
+from s3_speechbrain.brains.masked import MaskBrain
+from s3_speechbrain.brains.methods import encoder_options, finetune_, freeze_weights_
+from s3_speechbrain.brains.model import Recogniser
+from s3_speechbrain.brains.results import finish
+from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.masking import mask_
+from s3_speechbrain.measure import reset_peak_rss
+
+
+def train_language(
+    hparams: Mapping,
+    run_opts: RunOptions,
+    adapt_: Callable[[SpeechEncoder], None],
+    *,
+    recipe: str,
+    method: str,
+    brain: type[CTCBrain] = CTCBrain,
+    **encoder_options: Any,
+) -> dict[str, Any]:
+    """Prepare the data, train an adapted encoder and a head, test the best checkpoint, write the results.
+
+    Parameters
+    ----------
+    hparams : mapping
+        From `start`.
+    run_opts : RunOptions
+        From `start`.
+    adapt_ : callable
+        The method: changes the encoder in place, and marks by `requires_grad` what learns.
+    recipe, method : str
+        For the record.
+    brain : type
+        The Brain that trains.
+    **encoder_options
+        Arguments of `SpeechEncoder` that the method decides.
+
+    Returns
+    -------
+    dict
+        The metrics.
+    """
+    reset_peak_rss()  # a process may have trained another language before
+    corpus = load_corpus(hparams)
+    encoder = hparams["encoder"]["build"](**encoder_options)
+    adapt_(encoder)
+    head = hparams["head"]["build"](encoder.width, len(corpus.tokenizer.labels))
+    trainer = brain(Recogniser(encoder, head), corpus, {"head_only_updates": 0, **hparams}, run_opts)
+    trainer.train()
+    return finish(trainer, recipe, method)
+
+
+def mask_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
+    """Train masks and head of one language over frozen weights, as the recipe mask_finetuning does.
+
+    Parameters
+    ----------
+    hparams : mapping
+        From `start`; with ``mask``, a `MaskConfig`.
+    run_opts : RunOptions
+        From `start`.
+
+    Returns
+    -------
+    dict
+        The metrics.
+    """
+
+    def adapt_(encoder: SpeechEncoder) -> None:
+        freeze_weights_(encoder)
+        mask_(encoder, hparams["mask"])
+
+    return train_language(hparams, run_opts, adapt_, recipe="mask_finetuning", method="mask", brain=MaskBrain)
+
+
+def finetune_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
+    """Train one language by a method of `methods.METHODS`, as ``hparams["method"]`` says.
+
+    Parameters
+    ----------
+    hparams : mapping
+        From `start`; with ``method``, ``rank``, ``alpha`` and ``freeze_updates``.
+    run_opts : RunOptions
+        From `start`.
+
+    Returns
+    -------
+    dict
+        The metrics.
+
+    Raises
+    ------
+    UserError
+        For an unknown method.
+    """
+    method = hparams["method"]
+    options = encoder_options(method)
+    held = hparams["freeze_updates"] if method == "dense_freeze" else 0
+
+    def adapt_(encoder: SpeechEncoder) -> None:
+        finetune_(encoder, method, hparams["rank"], hparams["alpha"])
+
+    hparams = {**hparams, "head_only_updates": held}
+    return train_language(hparams, run_opts, adapt_, recipe="finetuning", method=method, **options)
