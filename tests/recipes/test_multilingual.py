@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from s3_speechbrain.brains.batches import read_audio
 from s3_speechbrain.brains.experiment import compose
 from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.data.manifest import read_manifest
+from s3_speechbrain.errors import UserError
 from s3_speechbrain.inference import SharedRecogniser
+from s3_speechbrain.inference.tour import Clip, hear
 from s3_speechbrain.maskbank import MaskBank
 from s3_speechbrain.report import read_metrics
 
@@ -130,6 +133,23 @@ def test_joint_masks_of_a_frozen_encoder(finished):
     assert {key.split(".")[1] for key in state if key.startswith("head.")} == {"head_en", "head_fr"}
 
 
+def test_joint_training_over_frozen_weights_is_independent_training(multilingual):
+    # Without SpecAugment's chance, at a constant rate; the first head is drawn as a single language's would be.
+    constant = (
+        "--time_mask=0",
+        "--channel_mask=0",
+        "--training={warmup: 0.0, hold: 1.0}",
+        "--temperature=null",
+    )
+    joint, alone = multilingual("demo_joint", "joint", *constant), multilingual("demo", "alone", *constant)
+    together, single = trained(joint), trained(alone / "en")
+    assert any(name.endswith(".score") for name in single)
+    for name, value in single.items():
+        named = name.replace(".weight.0.", ".weight.0.mask_en.").replace("head.", "head.head_en.")
+        assert torch.equal(together[named], value), name
+    assert read_metrics(joint / "en")["test"] == read_metrics(alone / "en")["test"]
+
+
 def test_joint_masks_count_bytes_like_single_ones(finished):
     joint, alone = finished("demo_joint"), finished("demo")
     for language in ("en", "fr"):
@@ -198,6 +218,11 @@ def test_every_language_is_in_the_bank_and_heard_as_it_was_tested(
         assert heard == [row[2] for row in rows[1:]]
     new = MaskBank(folder / "bank").backbone.source
     assert new.endswith("backbone") == (name == "demo_joint_cotrain")
+
+
+def test_a_language_that_the_bank_lacks_cannot_be_heard(finished):
+    with pytest.raises(UserError, match="no language 'de': choose one of en, fr"):
+        hear(finished("demo") / "bank", [Clip("de", Path("some.wav"), "etwas")])
 
 
 def test_a_lost_bank_is_made_again_from_finished_runs(multilingual):
