@@ -24,6 +24,7 @@ def train_language(
     recipe: str,
     method: str,
     brain: type[CTCBrain] = CTCBrain,
+    freeze_updates: int = 0,
     **encoder_options: Any,
 ) -> dict[str, Any]:
     """Prepare the data, train an adapted encoder and a head, test the best checkpoint, write the results.
@@ -40,6 +41,8 @@ def train_language(
         For the record.
     brain : type
         The Brain that trains.
+    freeze_updates : int
+        The head alone learns for so many updates.
     **encoder_options
         Arguments of `SpeechEncoder` that the method decides.
 
@@ -53,7 +56,7 @@ def train_language(
     encoder = hparams["encoder"]["build"](**encoder_options)
     adapt_(encoder)
     head = hparams["head"]["build"](encoder.width, len(corpus.tokenizer.labels))
-    trainer = brain(Recogniser(encoder, head), corpus, {"head_only_updates": 0, **hparams}, run_opts)
+    trainer = brain(Recogniser(encoder, head), corpus, {**hparams, "head_only_updates": freeze_updates}, run_opts)
     trainer.train()
     return finish(trainer, recipe, method)
 
@@ -64,7 +67,7 @@ def mask_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
     Parameters
     ----------
     hparams : mapping
-        From `start`; with ``mask``, a `MaskConfig`.
+        From `start`; with ``mask``, a `MaskConfig`, and ``freeze_updates``.
     run_opts : RunOptions
         From `start`.
 
@@ -78,7 +81,15 @@ def mask_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
         freeze_weights_(encoder)
         mask_(encoder, hparams["mask"])
 
-    return train_language(hparams, run_opts, adapt_, recipe="mask_finetuning", method="mask", brain=MaskBrain)
+    return train_language(
+        hparams,
+        run_opts,
+        adapt_,
+        recipe="mask_finetuning",
+        method="mask",
+        brain=MaskBrain,
+        freeze_updates=hparams["freeze_updates"],
+    )
 
 
 def finetune_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
@@ -108,5 +119,6 @@ def finetune_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
     def adapt_(encoder: SpeechEncoder) -> None:
         finetune_(encoder, method, hparams["rank"], hparams["alpha"])
 
-    hparams = {**hparams, "head_only_updates": held}
-    return train_language(hparams, run_opts, adapt_, recipe="finetuning", method=method, **options)
+    return train_language(
+        hparams, run_opts, adapt_, recipe="finetuning", method=method, freeze_updates=held, **options
+    )

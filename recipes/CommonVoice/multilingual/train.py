@@ -52,7 +52,7 @@ def joint(argv: Sequence[str], plan: Plan) -> None:
     build = hparams["head"]["build"]
     heads = {name: build(encoder.width, len(corpus.tokenizer.labels)) for name, corpus in corpora.items()}
     model = Recogniser(encoder, LanguageHeads(heads))
-    held = hparams["head_only_updates"] * len(corpora)
+    held = hparams["freeze_updates"] * len(corpora)
     brain = JointMaskBrain(model, corpora, {**hparams, "head_only_updates": held}, run_opts)
     brain.train()
     finish_languages(brain, recipe="multilingual", method="mask_joint")
