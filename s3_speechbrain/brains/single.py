@@ -56,7 +56,9 @@ def train_language(
     encoder = hparams["encoder"]["build"](**encoder_options)
     adapt_(encoder)
     head = hparams["head"]["build"](encoder.width, len(corpus.tokenizer.labels))
-    trainer = brain(Recogniser(encoder, head), corpus, {**hparams, "head_only_updates": freeze_updates}, run_opts)
+    trainer = brain(
+        Recogniser(encoder, head), corpus, {**hparams, "head_only_updates": freeze_updates}, run_opts
+    )
     trainer.train()
     return finish(trainer, recipe, method)
 

@@ -19,6 +19,7 @@ def arguments(tiny_encoder, tiny_corpus, tmp_path) -> Callable[..., list[str]]:
             f"--output_folder={tmp_path / folder}",
             f"--unpack_folder={tmp_path / 'unpacked'}",
             *("--language=en", "--updates=6", "--valid_every=3", "--batch_seconds=6", "--noprogressbar"),
+            "--freeze_updates=0",
             *options,
         ]
 

@@ -49,6 +49,20 @@ def test_mask_finetuning_learns_scores_and_counts_its_bytes(run, tmp_path):
     assert sum(value.numel() for name, value in state.items() if name.endswith("keep")) == masked
 
 
+def test_scores_wait_for_the_head(run, tmp_path):
+    def scores(folder, *options):
+        run(MASK, folder, "--lr=0.1", *options)
+        return {name: value for name, value in trained(tmp_path / folder).items() if name.endswith(".score")}
+
+    waited, faster, moved = (
+        scores("waited", "--freeze_updates=6"),
+        scores("faster", "--freeze_updates=6", "--lr=0.5"),
+        scores("moved", "--freeze_updates=5"),
+    )
+    assert all(torch.equal(waited[name], faster[name]) for name in waited)
+    assert not any(torch.equal(waited[name], moved[name]) for name in waited)
+
+
 def test_pieces_mixed_layers_and_bf16_work_together(run):
     metrics = run(
         DENSE,

@@ -42,7 +42,7 @@ def train(encoder, corpora, name, folder, *options):
             f"--source={encoder}",
             f"--output_folder={folder}",
             *("--languages=[en, fr]", "--updates=4", "--valid_every=2", "--batch_seconds=6"),
-            *("--noprogressbar", "--threads=1", *options),
+            *("--noprogressbar", "--threads=1", "--freeze_updates=0", *options),
         ]
     )
     return folder

@@ -54,7 +54,14 @@ def commands(corpora, encoder, folder, *options):
     shared = [
         f"--data_folder={corpora}",
         f"--source={encoder}",
-        *("--languages=[en, fr]", "--updates=4", "--valid_every=2", "--batch_seconds=4", "--precision=fp32"),
+        *(
+            "--languages=[en, fr]",
+            "--updates=4",
+            "--valid_every=2",
+            "--batch_seconds=4",
+            "--precision=fp32",
+            "--freeze_updates=0",
+        ),
         *("--time_mask=0", "--channel_mask=0", "--sparsity=0.3", "--noprogressbar", "--threads=1"),
         "--find_unused_parameters",  # without SpecAugment its vector is not used
         *options,
