@@ -19,7 +19,7 @@ from s3_speechbrain.masking import MaskConfig
 from s3_speechbrain.report import read_metrics, write_metrics
 
 # What one more language takes over from those of a bank, where its run recorded it. Precision is a matter of hardware.
-SHARED = {*TUNED, *MaskConfig.__dataclass_fields__} - {
+SHARED = {*TUNED, *MaskConfig.__dataclass_fields__, "freeze_updates"} - {
     *("precision", "rank", "head_only_updates", "seed", "magnitude_scale", "train_weights")
 }
 # YAML 1.1 takes a number without a point, as in 5e-05, for a text.

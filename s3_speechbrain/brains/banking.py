@@ -80,7 +80,9 @@ def entry_of(brain: Any, metrics: Mapping[str, Any], backbone: Backbone) -> Entr
     masks = asdict(hparams.mask)
     masks.pop("seed")
     record = {name: metrics[name] for name in RECORDED}
-    record["config"] = {**record["config"], **masks, "updates": metrics["cost"]["updates"]}
+    # Of one language: a joint run waits, as it trains, once for each of its languages.
+    budget = {"updates": metrics["cost"]["updates"], "freeze_updates": hparams.freeze_updates}
+    record["config"] = {**record["config"], **masks, **budget}
     return Entry(
         language=corpus.language,
         backbone=backbone,

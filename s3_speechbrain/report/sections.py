@@ -26,6 +26,8 @@ from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.sweep import masked_share, sweep
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
 
+COMPARED = {"frozen": ("frozen",), "dense": ("dense", "dense_freeze"), "mask": ("mask",)}
+
 
 def _versus(mask: Setting | None, dense: Setting | None) -> list[str]:
     """Compare masks with dense finetuning: relative change of the mean test error, and seeds won by masks."""
@@ -50,10 +52,11 @@ def backbones(evidence: Evidence) -> str:
             groups.setdefault(place, []).append(setting)
     rows, shown = [], []
     for (backbone, corpus, minutes, language, name), settings in sorted(groups.items()):
-        chosen = {
-            method: best_on_dev([setting for setting in settings if setting.first["method"] == method])
-            for method in ("frozen", "dense", "mask")
+        tried = {
+            column: [setting for setting in settings if setting.first["method"] in methods]
+            for column, methods in COMPARED.items()
         }
+        chosen = {column: best_on_dev(candidates) for column, candidates in tried.items()}
         if not any(chosen.values()):
             continue
         shown += [setting for setting in chosen.values() if setting]
@@ -72,6 +75,7 @@ def backbones(evidence: Evidence) -> str:
                 share,
                 *_versus(mask, dense),
                 *sizes,
+                ", ".join(str(len(candidates)) for candidates in tried.values()),
             ]
         )
     header = ["backbone", "corpus", "language", "error", "training"]
@@ -84,12 +88,15 @@ def backbones(evidence: Evidence) -> str:
         "seeds won",
         "dense bytes",
         "mask bytes",
+        "settings tried",
     ]
     return "\n\n".join(
         [
             f"Test error rates (%) of whatever is not in the first section. {SEEDS_NOTE} "
             f"{DEV_SELECTS} `masks vs dense` is the relative change of the mean, negative where masks are "
-            f"better; `seeds won` counts the seeds, run by both, in which they are.{manifests_note(shown)}",
+            f"better; `seeds won` counts the seeds, run by both, in which they are. `dense` is plain dense finetuning or "
+            "that with the head alone at first, whichever dev chooses. `settings tried` are those that dev chose "
+            f"from: frozen, dense, masks.{manifests_note(shown)}",
             markdown(Table(header, rows, 4)),
             commands(shown),
         ]

@@ -112,6 +112,17 @@ def test_other_backbones_compare_masks_with_dense_by_hand(make_run):
     assert cells[9:11] == ["-2.0", "1 of 2"]
 
 
+def test_masks_are_compared_with_the_dense_variant_that_dev_chooses(make_run):
+    def whisper(method, dev, cer):
+        return make_run(backbone="whisper-base-encoder", method=method, dev__CER=dev, test__CER=cer)
+
+    runs = (whisper("dense", 8.0, 10.0), whisper("dense_freeze", 7.0, 12.0), whisper("mask", 7.0, 9.0))
+    cells = row(backbones(Evidence(runs, {})), "whisper-base-encoder")
+    assert cells[6:8] == ["12.00", "9.00"]
+    assert cells[9] == "-25.0"
+    assert cells[13] == "0, 2, 1"
+
+
 def test_a_comparison_across_different_data_carries_a_warning(make_run):
     runs = (make_run(), make_run(method="dense", data__manifest_sha256="cd"))
     assert "Not comparable" in languages(Evidence(runs, {}))
