@@ -95,8 +95,8 @@ def backbones(evidence: Evidence) -> str:
             f"Test error rates (%) of whatever is not in the first section. {SEEDS_NOTE} "
             f"{DEV_SELECTS} `masks vs dense` is the relative change of the mean, negative where masks are "
             f"better; `seeds won` counts the seeds, run by both, in which they are. `dense` is plain dense "
-            "finetuning or that with the head alone at first, whichever dev chooses. `settings tried` are those that dev chose "
-            f"from: frozen, dense, masks.{manifests_note(shown)}",
+            "finetuning or that with the head alone at first, whichever dev chooses. `settings tried` are those "
+            f"that dev chose from: frozen, dense, masks.{manifests_note(shown)}",
             markdown(Table(header, rows, 4)),
             commands(shown),
         ]
