@@ -17,6 +17,7 @@ _PATTERNS = {
     "extractor": r"feature_extractor\.conv_layers\.\d+\.conv|conv[12]",
 }
 _GROUP_OF = {group: re.compile(rf"(?:.*\.)?(?:{pattern})") for group, pattern in _PATTERNS.items()}
+_PARAMETRISED = re.compile(r"(?:^|(?<=\.))parametrizations\.(\w+)\.original$")
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")  # "conv_layers.3." has no dot before "layers": not a match
 
 
@@ -61,6 +62,27 @@ def layer_index(name: str) -> int | None:
     """
     match = _LAYER.search(name)
     return int(match.group(1)) if match else None
+
+
+def plain_name(name: str) -> str:
+    """Name a parameter as it is called without a parametrisation (a mask) over it.
+
+    Parameters
+    ----------
+    name : str
+        Dotted parameter name.
+
+    Returns
+    -------
+    str
+        The name in the bare module; any other name as it is.
+
+    Examples
+    --------
+    >>> plain_name("layers.0.fc1.parametrizations.weight.original")
+    'layers.0.fc1.weight'
+    """
+    return _PARAMETRISED.sub(r"\1", name)
 
 
 def select_layers(encoder: nn.Module, groups: Sequence[str]) -> dict[str, nn.Module]:
