@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.report.main_table import COTRAINED, TITLES, row_of
+from s3_speechbrain.report.main_table import COTRAINED, TITLES, row_of, stored_bytes
 from s3_speechbrain.report.metrics import collect
 from s3_speechbrain.report.runs import Run, Setting, pool
 from s3_speechbrain.report.schemes import SCHEMES
@@ -37,7 +37,7 @@ def demo_table(settings: list[Setting]) -> str:
                 spread(setting.error("test"), 1),
                 spread(setting.stat("test.WER"), 1),
                 amount(run["cost"]["trainable"]),
-                size(run["size"]["bytes_per_language"]),
+                size(stored_bytes([setting])),
                 number(run["cost"]["wall_s"], 0),
             ]
         )

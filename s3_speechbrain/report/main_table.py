@@ -77,6 +77,13 @@ def mean_of(settings: Iterable[Setting | None], dotted: str) -> float | None:
     return sum(means) / len(means) if means else None
 
 
+def stored_bytes(settings: Iterable[Setting | None]) -> float | None:
+    """Average what a language takes: as a file in a mask bank where runs wrote one, else as counted."""
+    settings = list(settings)
+    in_bank = mean_of(settings, "size.bytes_in_bank")
+    return mean_of(settings, "size.bytes_per_language") if in_bank is None else in_bank
+
+
 def error_table(grid: Grid, dotted: str, rows: Sequence[str], digits: int = 2) -> str:
     """Make the table of one error rate: methods as rows, languages as columns, mean, bytes, trainable."""
     cells = []
@@ -84,7 +91,7 @@ def error_table(grid: Grid, dotted: str, rows: Sequence[str], digits: int = 2) -
         settings = grid[row]
         by_language = [spread(setting.stat(dotted) if setting else None, digits) for setting in settings]
         cost = [
-            size(mean_of(settings, "size.bytes_per_language")),
+            size(stored_bytes(settings)),
             amount(mean_of(settings, "cost.trainable")),
         ]
         cells.append([TITLES[row], *by_language, spread(mean_over(settings, dotted), digits), *cost])
@@ -155,7 +162,7 @@ def summary(evidence: Evidence) -> str:
     for row in filter(lambda row: any(grid[row]), SUMMARY_ROWS):
         errors = [spread(setting.stat("test.CER") if setting else None, 1) for setting in grid[row]]
         mean = spread(mean_over(grid[row], "test.CER"), 1)
-        rows.append([TITLES[row], *errors, mean, size(mean_of(grid[row], "size.bytes_per_language"))])
+        rows.append([TITLES[row], *errors, mean, size(stored_bytes(grid[row]))])
     table = markdown(Table(["test CER (%)", *LANGUAGES, "mean", "bytes per language"], rows))
     notes = f"{SEEDS_NOTE} {DEV_SELECTS} {effort_line(evidence)}"
     return f"{table}\n\n{notes} All rows with their commands: [RESULTS.md](RESULTS.md)."

@@ -10,8 +10,8 @@ from s3_speechbrain.report.main_table import (
     is_main,
     languages,
     manifests_note,
-    mean_of,
     row_of,
+    stored_bytes,
     summary,
 )
 from s3_speechbrain.report.multilingual import added_language, multilingual
@@ -62,7 +62,7 @@ def backbones(evidence: Evidence) -> str:
         shown += [setting for setting in chosen.values() if setting]
         errors = [spread(setting.error("test") if setting else None) for setting in chosen.values()]
         dense, mask = chosen["dense"], chosen["mask"]
-        sizes = [size(mean_of([setting], "size.bytes_per_language")) for setting in (dense, mask)]
+        sizes = [size(stored_bytes([setting])) for setting in (dense, mask)]
         share = number(masked_share(mask), 3) if mask else ""
         rows.append(
             [
@@ -138,7 +138,7 @@ def every_run(evidence: Evidence) -> str:
                 share,
                 seeds,
                 *errors,
-                size(mean_of([setting], "size.bytes_per_language")),
+                size(stored_bytes([setting])),
                 config_key(run),
             ]
         )
