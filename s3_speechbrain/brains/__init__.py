@@ -8,6 +8,7 @@ from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.methods import encoder_options, finetune_, freeze_weights_
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.brains.multilingual import JointMaskBrain, LanguageHeads, MultilingualBrain
+from s3_speechbrain.brains.pruning_run import PruningRun
 from s3_speechbrain.brains.results import finish, finish_languages, say_finished, say_if_finished
 from s3_speechbrain.brains.schedules import tri_stage
 from s3_speechbrain.brains.single import finetune_language, mask_language, train_language
@@ -20,6 +21,7 @@ __all__ = [
     "LanguageHeads",
     "MaskBrain",
     "MultilingualBrain",
+    "PruningRun",
     "Recogniser",
     "deposit",
     "encoder_options",

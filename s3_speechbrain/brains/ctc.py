@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
@@ -88,6 +89,14 @@ class CTCBrain(UpdateBrain):
     def past_rounds(self) -> list[dict]:
         """Return one row per validation, as ``metrics.json`` keeps them."""
         return self.history.rounds
+
+    def selectable(self, row: Mapping) -> bool:
+        """Tell whether the checkpoint of a round, given as its row of the history, may be the one to test."""
+        del row
+        return True
+
+    def leave_behind(self, folder: Path) -> None:
+        """Write what the method leaves in a run's folder beside the metrics; the best checkpoint is loaded."""
 
     def deploy(self) -> None:
         """Bring the trained model into the form that it runs in later, before its speed is measured."""
@@ -243,9 +252,9 @@ class CTCBrain(UpdateBrain):
                 *(row[key] for key in ("updates", "train_loss", "valid_loss")),
                 in_words(rates),
             )
-            self.checkpointer.save_and_keep_only(
-                meta=rates, min_keys=[self.corpus.tokenizer.error], importance_keys=[]
-            )
+            meta = rates if self.selectable(row) else {}  # without an error rate it is never the best
+            error = self.corpus.tokenizer.error
+            self.checkpointer.save_and_keep_only(meta=meta, min_keys=[error], importance_keys=[])
 
     def on_evaluate_start(self, max_key: str | None = None, min_key: str | None = None) -> None:
         """Load the trained tensors of the best checkpoint; counters and history stay."""

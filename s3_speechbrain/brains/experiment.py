@@ -20,13 +20,14 @@ from speechbrain.utils.distributed import ddp_init_group, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.report.provenance import portable_command
+from s3_speechbrain.report.provenance import portable_command, portable_path
 
 BASE = "base"
 ADD = "add"
 FREE = ("prepare",)  # options of the chosen preparation
 HYPERPARAMS = "hyperparams.yaml"
 METRICS = "metrics.json"
+CHECKPOINTS = ("checkpoints/CKPT*", "*/checkpoints/CKPT*")  # of a run, and of its earlier stages
 
 # Where a run happens and how it is shown; two runs that differ only in these are the same experiment.
 VOLATILE = frozenset(
@@ -202,6 +203,11 @@ def config_hash(tree: Mapping) -> str:
     return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()
 
 
+def backbone_name(hparams: Mapping) -> str:
+    """Name the backbone of a run for the record: its source without this machine's folders."""
+    return portable_path(str(hparams["source"])) + ("" if hparams["pretrained"] else "-random")
+
+
 def guard_folder(folder: Path, tree: Mapping) -> None:
     """Refuse to mix two experiments in one output folder.
 
@@ -211,7 +217,8 @@ def guard_folder(folder: Path, tree: Mapping) -> None:
         If the folder holds checkpoints or results made with other settings; the message names the settings.
     """
     stored = folder / HYPERPARAMS
-    if not stored.is_file() or not (any(folder.glob("checkpoints/CKPT*")) or (folder / METRICS).is_file()):
+    started = any(any(folder.glob(place)) for place in (METRICS, *CHECKPOINTS))
+    if not stored.is_file() or not started:
         return
     old = _read_mapping(stored)
     if config_hash(old) == config_hash(tree):

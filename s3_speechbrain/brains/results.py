@@ -17,10 +17,11 @@ from s3_speechbrain.brains.banking import entry_of, keep_entry
 from s3_speechbrain.brains.batches import read_audio
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.errors import in_words
+from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.multilingual import MultilingualBrain
+from s3_speechbrain.brains.stages import Stage, cost_of_stages
 from s3_speechbrain.maskbank import Backbone
 from s3_speechbrain.report import plot_curves, plot_layer_sparsity, write_metrics
-from s3_speechbrain.report.provenance import portable_path
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,13 @@ def say_finished(folder: Path, languages: Sequence[str] = ("",)) -> None:
         print(f"{place} is finished (test {in_words(test)}); delete the folder to run it again")
 
 
-def finish(brain: CTCBrain, recipe: str, method: str) -> dict[str, Any]:
+def finish(
+    brain: CTCBrain,
+    recipe: str,
+    method: str,
+    earlier: Sequence[Stage] = (),
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Test the best checkpoint once and write ``metrics.json``, transcripts and plots into the output folder.
 
     Parameters
@@ -72,6 +79,10 @@ def finish(brain: CTCBrain, recipe: str, method: str) -> dict[str, Any]:
         After `CTCBrain.train`.
     recipe, method : str
         For the record.
+    earlier : sequence of Stage
+        What was trained before; its cost counts too.
+    options : mapping, optional
+        The method's own tuned settings, for ``config``.
 
     Returns
     -------
@@ -80,7 +91,10 @@ def finish(brain: CTCBrain, recipe: str, method: str) -> dict[str, Any]:
     """
     folder = Path(brain.hparams.output_folder)
     tests, examples = run_tests(brain, folder)
+    run_on_main(brain.leave_behind, args=[folder])
     metrics = collect_metrics(brain, recipe, method, tests)
+    metrics["cost"] |= cost_of_stages(metrics["cost"], earlier)
+    metrics["config"] |= options or {}
     metrics["examples"] = examples
     _keep_language(brain, metrics, brain.backbone(), folder)
     brain.deploy()
@@ -172,14 +186,17 @@ def collect_metrics(
     """Gather the fields of ``metrics.json``, but for its speed, from a trained Brain and its test results."""
     hparams, corpus, history, rounds = brain.hparams, brain.corpus, brain.history, brain.past_rounds()
     error = corpus.tokenizer.error
-    best = min(rounds, key=lambda row: (row.get(f"mean_{error}", row[f"valid_{error}"]), -row["epoch"]))
+    best = min(
+        filter(brain.selectable, rounds),
+        key=lambda row: (row.get(f"mean_{error}", row[f"valid_{error}"]), -row["epoch"]),
+    )
     sparsity = brain.sparsity()
     stored, counted = brain.stored(), brain.count_parameters()
     brain.keep_time()
     metrics = {
         "recipe": recipe,
         "method": method,
-        "backbone": portable_path(str(hparams.source)) + ("" if hparams.pretrained else "-random"),
+        "backbone": backbone_name(vars(hparams)),
         "language": corpus.language,
         "seed": hparams.seed,
         "data": {

@@ -1,14 +1,11 @@
 """How sparse an encoder is, under the three denominators that papers mix up."""
 
-import re
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from s3_speechbrain.layers import group_of
+from s3_speechbrain.layers import group_of, plain_name
 from s3_speechbrain.masking.api import masks_of, renew_masks_
-
-_BELOW_A_MASK = re.compile(r"\.parametrizations\.(\w+)\.original$")
 
 
 def sparsity_report(
@@ -38,7 +35,7 @@ def sparsity_report(
     zeros = dict.fromkeys(total, 0)
     per_layer = {}
     for name, parameter in encoder.named_parameters():
-        name = _BELOW_A_MASK.sub(r".\1", name)
+        name = plain_name(name)
         layer, _, role = name.rpartition(".")
         if role == "score":
             continue  # the scores are not part of the encoder that is shipped

@@ -12,7 +12,13 @@ Start with `prunable` and `magnitude_masks`. The rooms, in reading order:
 """
 
 from s3_speechbrain.pruning.files import load_masks, masks_about, save_masks
-from s3_speechbrain.pruning.magnitude import magnitude_masks, prune_further, random_masks, removed
+from s3_speechbrain.pruning.magnitude import (
+    check_sparsity,
+    magnitude_masks,
+    prune_further,
+    random_masks,
+    removed,
+)
 from s3_speechbrain.pruning.parameters import prunable
 from s3_speechbrain.pruning.schedules import ParpSchedule, imp_share, imp_sparsities
 from s3_speechbrain.pruning.verbs import bake_, check_fit, enforce_, enforced_masks, prune_once_, reprune_
@@ -21,6 +27,7 @@ __all__ = [
     "ParpSchedule",
     "bake_",
     "check_fit",
+    "check_sparsity",
     "enforce_",
     "enforced_masks",
     "imp_share",

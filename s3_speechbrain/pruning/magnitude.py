@@ -1,7 +1,7 @@
 """Weights to masks, as pure functions: what magnitude pruning keeps, with exact counts."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -41,24 +41,28 @@ def magnitude_masks(
     UserError
         If the sparsity or the scope does not exist, or a weight is not a number.
     """
-    check_sparsity(sparsity)
-    if scope not in SCOPES:
-        raise UserError(f"scope is {scope!r}: choose one of {', '.join(SCOPES)}.")
-    rankings: dict[int | None, list[str]] = {}
-    for name in tensors:
-        rankings.setdefault(layer_index(name) if scope == "layer" else None, []).append(name)
     masks: dict[str, Tensor] = {}
-    for names in rankings.values():
+    for names in _rankings(tensors, sparsity, scope):
         members = [tensors[name] for name in names]
         zeros = count_zeros([(sparsity, sum(tensor.numel() for tensor in members))])
         masks.update(zip(names, keep_largest(members, zeros), strict=True))
     return {name: masks[name] for name in tensors}
 
 
+def _rankings(names: Iterable[str], sparsity: float, scope: str) -> list[list[str]]:
+    check_sparsity(sparsity)
+    if scope not in SCOPES:
+        raise UserError(f"scope is {scope!r}: choose one of {', '.join(SCOPES)}.")
+    rankings: dict[int | None, list[str]] = {}
+    for name in names:
+        rankings.setdefault(layer_index(name) if scope == "layer" else None, []).append(name)
+    return list(rankings.values())
+
+
 def prune_further(
-    tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor], sparsity: float
+    tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor], sparsity: float, scope: str = "global"
 ) -> dict[str, Tensor]:
-    """Remove more of what masks still keep, by magnitude over all tensors; nothing comes back (IMP).
+    """Remove more of what masks still keep, by magnitude; nothing comes back (IMP).
 
     Parameters
     ----------
@@ -68,6 +72,8 @@ def prune_further(
         Of the same names and shapes.
     sparsity : float
         Fraction of all entries that is removed afterwards, counting those removed before.
+    scope : {"global", "layer"}
+        As in `magnitude_masks`.
 
     Returns
     -------
@@ -79,18 +85,16 @@ def prune_further(
     UserError
         If the sparsity is out of range or below that of the masks.
     """
-    check_sparsity(sparsity)
-    entries = sum(keep.numel() for keep in masks.values())
-    wanted = count_zeros([(sparsity, entries)])
-    more = wanted - removed(masks)
-    if more < 0:
-        raise UserError(
-            f"The masks remove {removed(masks)} of {entries} entries already: raise the sparsity."
-        )
-    alive = keep_largest([tensors[name].detach()[keep] for name, keep in masks.items()], more)
     result = {name: keep.clone() for name, keep in masks.items()}
-    for keep, still in zip(result.values(), alive, strict=True):
-        keep[keep.clone()] = still
+    for names in _rankings(masks, sparsity, scope):
+        members = {name: masks[name] for name in names}
+        entries, gone = sum(keep.numel() for keep in members.values()), removed(members)
+        more = count_zeros([(sparsity, entries)]) - gone
+        if more < 0:
+            raise UserError(f"The masks remove {gone} of {entries} entries already: raise the sparsity.")
+        alive = keep_largest([tensors[name].detach()[keep] for name, keep in members.items()], more)
+        for name, still in zip(names, alive, strict=True):
+            result[name][masks[name]] = still
     return result
 
 

@@ -1,12 +1,11 @@
 """Pruned weights as the contract sees them: masks held over them, and PARP's zeros among trained weights."""
 
-import re
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from s3_speechbrain import pruning
-from s3_speechbrain.layers import group_of
+from s3_speechbrain.layers import group_of, plain_name
 from s3_speechbrain.pruning import magnitude_masks, prunable, prune_once_, reprune_
 
 BOTH = ("ffn", "attention")
@@ -40,7 +39,7 @@ class Enforced:
 
     def learns(self, name: str) -> bool:
         """Tell whether a training step moves a parameter."""
-        layer, _, role = re.sub(r"parametrizations\.(\w+)\.original", r"\1", name).rpartition(".")
+        layer, _, role = plain_name(name).rpartition(".")
         return group_of(layer) in BOTH and role in ("weight", "bias")[: 1 + self.biases]
 
     def settle(self, encoder: nn.Module) -> None:

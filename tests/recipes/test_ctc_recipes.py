@@ -243,7 +243,9 @@ def test_a_wrong_option_is_one_line_on_stderr_and_status_2(arguments, capsys, op
 
 
 @pytest.mark.parametrize(
-    "path", sorted(RECIPES.glob("*/*finetuning/hparams/*.yaml")), ids=lambda p: "/".join(p.parts[-4:])
+    "path",
+    sorted([*RECIPES.glob("*/*finetuning/hparams/*.yaml"), *RECIPES.glob("*/parp/hparams/*.yaml")]),
+    ids=lambda p: "/".join(p.parts[-4:]),
 )
 def test_every_yaml_file_composes_and_says_how_it_is_run(path):
     text = compose(path, "data_folder: somewhere").getvalue()
