@@ -17,6 +17,12 @@ from s3_speechbrain.report.runs import Stat
 
 # the Okabe-Ito colours, told apart with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# more curves than colours differ in marker and line as well
+STYLES = [
+    {"color": colour, "marker": marker, "linestyle": line}
+    for marker, line in (("o", "-"), ("s", "--"), ("^", ":"))
+    for colour in COLOURS
+]
 DIGEST = "s3-data"  # name of the image's text field that says which numbers it was drawn from
 LAYER = re.compile(r"layers\.(\d+)\.")
 
@@ -175,17 +181,20 @@ def plot_sparsity_curve(
     if stored_digest(path) == digest(data):
         return path
     figure, (axis,) = _figure()
-    for colour, (label, points) in zip(COLOURS, sorted(curves.items()), strict=False):
+    for style, (label, points) in zip(STYLES, curves.items(), strict=False):
         places = [place for place, _ in points]
         means = [value.mean for _, value in points]
         bars = [value.spread or 0.0 for _, value in points]
-        axis.errorbar(places, means, bars, label=label, color=colour, marker="o", markersize=4, capsize=3)
-    for colour, (label, level) in zip(COLOURS, sorted(levels.items()), strict=False):
+        axis.errorbar(places, means, bars, label=label, markersize=4, capsize=3, **style)
+    for colour, (label, level) in zip(COLOURS, levels.items(), strict=False):
         axis.axhline(level, label=label, color=colour, linestyle="--")
     axis.set_xlabel("sparsity (fraction of the masked weights removed)")
     axis.set_ylabel(f"{error} (%)")
     axis.set_title(title, fontsize="medium")
-    axis.legend(frameon=False)
+    if len(curves) + len(levels) > 6:
+        axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    else:
+        axis.legend(frameon=False)
     return save_figure(figure, path, data)
 
 

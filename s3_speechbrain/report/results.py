@@ -18,6 +18,7 @@ from s3_speechbrain.report.plots import (
     sparsity_curve_data,
     stored_digest,
 )
+from s3_speechbrain.report.pruning import pruning_figures
 from s3_speechbrain.report.runs import Evidence, Setting, load_evidence
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.sections import SECTIONS
@@ -33,6 +34,7 @@ PARTS = (
     ("A language added to the bank", "added_language"),
     ("Error against sparsity", "sweep"),
     ("Masks against dense finetuning elsewhere", "backbones"),
+    ("Pruning while adapting", "pruning"),
     ("Benchmarks", "benchmarks"),
     ("Software", "versions"),
     ("Every setting", "runs"),
@@ -136,9 +138,9 @@ def _figure_parts(evidence: Evidence, sweep: list[Setting]) -> tuple[dict, dict,
 def figures(root: Path, evidence: Evidence) -> dict[Path, tuple[Any, Callable[[Path], Path]]]:
     """Return every figure with the numbers that it shows, and the function that draws it."""
     wanted: dict[Path, tuple[Any, Callable[[Path], Path]]] = {}
-    for sweep in sweeps(evidence):
-        curves, levels, title, error = _figure_parts(evidence, sweep)
-        wanted[root / FIGURES / sweep_name(sweep)] = (
+    swept = {f"{FIGURES}/{sweep_name(sweep)}": _figure_parts(evidence, sweep) for sweep in sweeps(evidence)}
+    for path, (curves, levels, title, error) in {**swept, **pruning_figures(evidence)}.items():
+        wanted[root / path] = (
             sparsity_curve_data(curves, levels, title, error),
             partial(plot_sparsity_curve, curves=curves, levels=levels, title=title, error=error),
         )

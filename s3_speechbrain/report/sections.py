@@ -15,6 +15,7 @@ from s3_speechbrain.report.main_table import (
     summary,
 )
 from s3_speechbrain.report.multilingual import added_language, multilingual
+from s3_speechbrain.report.pruning import pruning
 from s3_speechbrain.report.runs import (
     Evidence,
     Setting,
@@ -156,6 +157,7 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "added_language": added_language,
     "sweep": sweep,
     "backbones": backbones,
+    "pruning": pruning,
     "benchmarks": benchmarks,
     "versions": versions,
     "runs": every_run,

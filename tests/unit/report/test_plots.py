@@ -56,6 +56,15 @@ def test_a_figure_is_drawn_again_only_when_its_numbers_change(curve):
     assert stored_digest(path) != first[1]
 
 
+def test_more_curves_than_colours_are_all_drawn(tmp_path):
+    sizes = []
+    for count in (7, 12):
+        curves = {f"method {i}": [(0.1 * i, Stat(5.0 + i, None, 1))] for i in range(count)}
+        with Image.open(plot_sparsity_curve(tmp_path / f"{count}.png", curves, {})) as image:
+            sizes.append(image.convert("L").point(lambda value: value < 250).histogram()[1])
+    assert sizes[1] > 1.2 * sizes[0]  # dark pixels
+
+
 def test_something_that_is_no_figure_has_no_fingerprint(tmp_path):
     (tmp_path / "a.png").write_text("no image")
     assert stored_digest(tmp_path / "a.png") is None

@@ -1,0 +1,173 @@
+"""Pruning while adapting: error against sparsity for every method, in a table and a figure, and what each costs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
+from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, budget_label
+from s3_speechbrain.report.schema import error_name, value_of
+from s3_speechbrain.report.sweep import FIGURES, slug
+from s3_speechbrain.report.tables import Table, markdown, number, size, spread
+
+DENSE = {"dense": "dense finetuning", "dense_freeze": "dense finetuning"}
+TITLES = {
+    "baseline_rp_uniform": "RP, uniform",
+    "rp": "RP, random network",
+    "mpi": "MPI",
+    "omp": "OMP",
+    "imp": "IMP",
+    "baseline_parp_mask": "PARP's mask, fixed",
+    "parp": "PARP",
+    "parp_p": "PARP-P",
+    "s3_prune": "S3-Router's pruning",
+}
+NOTHING = "No pruning run yet."
+# What makes settings of one method competitors rather than points of one curve: all but sparsity.
+Place = tuple[str, str, int, str]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One method, with or without freezing at first: the setting that dev chooses at each sparsity."""
+
+    title: str
+    points: dict[float, Setting]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All methods on one backbone, corpus, amount of training data and language."""
+
+    place: Place
+    references: list[Curve]
+    curves: list[Curve]
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Every setting that is shown."""
+        return [each for curve in [*self.references, *self.curves] for each in curve.points.values()]
+
+    @property
+    def sparsities(self) -> list[float]:
+        """The columns."""
+        return sorted({sparsity for curve in self.curves for sparsity in curve.points})
+
+    @property
+    def error(self) -> str:
+        """The error rate that ranks."""
+        return error_name(self.settings[0].first)
+
+    @property
+    def title(self) -> str:
+        """Language, backbone and data."""
+        backbone, corpus, budget, language = self.place
+        return f"{language}, {backbone}, {budget_label(budget)} of {corpus}"
+
+    @property
+    def figure(self) -> str:
+        """Path of the figure from the project's root."""
+        backbone, corpus, budget, language = self.place
+        return f"{FIGURES}/pruning_{'_'.join(map(slug, (backbone, corpus, f'{budget}min', language)))}.png"
+
+
+def _sparsity(run: Run) -> float:
+    # rankings per matrix round each matrix: 0.4998 is a point of the column 0.5
+    return round(run["sparsity"]["masked"], 2)
+
+
+def _frozen_at_first(run: Run) -> bool:
+    return bool(value_of(run, "config.head_only_updates", 0))
+
+
+def _curves(settings: Sequence[Setting], titles: dict[str, str]) -> list[Curve]:
+    found = []
+    for method, title in titles.items():
+        for frozen in (False, True):
+            mine = [
+                setting
+                for setting in settings
+                if setting.first["method"] == method and _frozen_at_first(setting.first) is frozen
+            ]
+            points = {
+                sparsity: best_on_dev([each for each in mine if _sparsity(each.first) == sparsity])
+                for sparsity in sorted({_sparsity(setting.first) for setting in mine})
+            }
+            if points:
+                found.append(Curve(f"{title}, frozen at first" if frozen else title, points))
+    return found
+
+
+def pruning_grids(evidence: Evidence) -> list[Grid]:
+    """Collect the pruning runs by place, with the dense runs of the same place beside them."""
+    places: dict[Place, list[Setting]] = {}
+    for setting in evidence.settings:
+        run = setting.first
+        place = (run["backbone"], run["data"]["name"], setting.budget, run["language"])
+        places.setdefault(place, []).append(setting)
+    grids = [
+        Grid(place, _curves(each, DENSE), _curves(each, TITLES)) for place, each in sorted(places.items())
+    ]
+    return [grid for grid in grids if grid.curves]
+
+
+def _table(grid: Grid, cell: Callable[[Setting], str]) -> str:
+    rows = [[curve.title, cell(curve.points[0.0]), *[""] * len(grid.sparsities)] for curve in grid.references]
+    for curve in grid.curves:
+        cells = [cell(curve.points[s]) if s in curve.points else "" for s in grid.sparsities]
+        rows.append([curve.title, "", *cells])
+    return markdown(Table(["method", "dense", *(number(s) for s in grid.sparsities)], rows))
+
+
+def _cost(setting: Setting) -> str:
+    return f"{number(setting.stat('cost.updates').mean, 0)} / {number(setting.stat('cost.wall_s').mean, 0)}"
+
+
+def _one_place(grid: Grid) -> str:
+    name = grid.error
+    return "\n\n".join(
+        [
+            f"**{grid.title}.** Test {name} by sparsity, the fraction removed of the pruned set."
+            f"{manifests_note(grid.settings)}",
+            _table(grid, lambda setting: spread(setting.error("test"))),
+            f"![{name} against sparsity, all pruning methods: {grid.title}]({grid.figure})",
+            f"Dev {name}:",
+            _table(grid, lambda setting: spread(setting.error("dev"))),
+            "Updates / seconds of all stages together; a dense finetuning that several methods share counts in "
+            "each:",
+            _table(grid, _cost),
+            "Bytes per language: the values that survive, one bit for each weight of the pruned set, the other "
+            "weights, the head:",
+            _table(grid, lambda setting: size(setting.stat("size.bytes_per_language").mean)),
+            commands(grid.settings),
+        ]
+    )
+
+
+def pruning(evidence: Evidence) -> str:
+    """Make the section on pruning."""
+    blocks = [_one_place(grid) for grid in pruning_grids(evidence)]
+    return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS}", *(blocks or [NOTHING])])
+
+
+def pruning_figures(evidence: Evidence) -> dict[str, tuple[dict, dict, str, str]]:
+    """Return the figures of the section: test error against sparsity, every method, dense as lines.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The committed runs.
+
+    Returns
+    -------
+    dict
+        By path from the project's root: curves, levels, title and error name for `plot_sparsity_curve`.
+    """
+    return {
+        grid.figure: (
+            {c.title: [(s, each.error("test")) for s, each in c.points.items()] for c in grid.curves},
+            {c.title: c.points[0.0].error("test").mean for c in grid.references},
+            grid.title,
+            f"test {grid.error}",
+        )
+        for grid in pruning_grids(evidence)
+    }
