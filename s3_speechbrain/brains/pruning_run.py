@@ -81,7 +81,7 @@ class PruningRun(StagedRun):
             beginning = {**training, "schedule": lambda update, _: training["schedule"](update, whole)}
             changes = {"updates": updates, "valid_every": updates, "training": beginning}
             stage = self.stage("rewind", self.pretrained, CTCBrain, "dense", **changes)
-            load_stage_(model, stage, best=False)
+            load_stage_(model, stage)
         return model
 
     @staticmethod
@@ -160,7 +160,7 @@ class PruningRun(StagedRun):
         else:
 
             def keep(brain: CTCBrain, folder: Path) -> None:
-                brain.on_evaluate_start(min_key="CER")
+                brain.on_evaluate_start()
                 brain.leave_behind(folder)
 
             schedule = self.schedule()

@@ -76,7 +76,7 @@ class StagedRun:
         else:
             stage = self.stage("dense", self.pretrained, CTCBrain, "dense", self._keep_vocabulary)
         model = self.pretrained()
-        load_stage_(model, stage, best=True)
+        load_stage_(model, stage, best=self.corpus.tokenizer.error)
         return model
 
     def option(self, name: str) -> Any:

@@ -17,7 +17,8 @@ from s3_speechbrain.report.metrics import dump, read_json, write_text_atomic
 from s3_speechbrain.report.schema import value_of
 
 STAGE = "stage.json"  # written when a stage is complete; the same fields as metrics.json, fewer of them
-VOCABULARIES = ("characters.txt", "pieces.model")
+RATES = ("CER", "WER", "PER")
+VOCABULARIES = ("characters.txt", "pieces.model", "phones.txt")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def complete_stage(brain: CTCBrain, method: str) -> Stage:
         "data": {"manifest_sha256": brain.corpus.sha256},
         "cost": {"wall_s": brain.history.seconds, "updates": last["updates"]},
         "sparsity": {"masked": brain.sparsity()["masked"]},
-        "dev": {"CER": last["valid_CER"], "WER": last["valid_WER"]},
+        "dev": {name: last[f"valid_{name}"] for name in RATES if f"valid_{name}" in last},
         "config": {"head_only_updates": brain.hparams.head_only_updates},
     }
     run_on_main(write_text_atomic, args=[folder / STAGE, dump(facts)])
@@ -140,7 +141,7 @@ def same_vocabulary(folder: Path, other: Path) -> bool:
     return found[0] == found[1]
 
 
-def load_stage_(model: nn.Module, stage: Stage, best: bool) -> None:
+def load_stage_(model: nn.Module, stage: Stage, best: str | None = None) -> None:
     """Load the trained tensors of a stage into a model that is built as it was built for the stage.
 
     Parameters
@@ -149,8 +150,8 @@ def load_stage_(model: nn.Module, stage: Stage, best: bool) -> None:
         Changed in place, bit by bit to what was saved.
     stage : Stage
         Where from.
-    best : bool
-        The checkpoint with the lowest dev error; otherwise the latest.
+    best : str, optional
+        Take the checkpoint with the lowest dev error of this name; otherwise the latest.
 
     Raises
     ------
@@ -158,8 +159,7 @@ def load_stage_(model: nn.Module, stage: Stage, best: bool) -> None:
         If the stage has no checkpoint, or it is of another network or vocabulary.
     """
     folder = stage.folder / "checkpoints"
-    order = {"min_key": "CER"} if best else {}
-    found = Checkpointer(folder).find_checkpoint(**order) if folder.is_dir() else None
+    found = Checkpointer(folder).find_checkpoint(min_key=best) if folder.is_dir() else None
     if found is None:
         raise UserError(f"{stage.folder} has no checkpoints any more: run it again")
     TrainedState(model).load(found.path / "trained.ckpt")
