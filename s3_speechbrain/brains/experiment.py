@@ -19,12 +19,21 @@ from ruamel.yaml.tag import Tag
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
+from s3_speechbrain.brains.usage import help_text
+from s3_speechbrain.brains.yaml_files import (
+    ADD,
+    BASE,
+    options_added,
+    read_chain,
+    read_mapping,
+    tag_of,
+    yaml_parser,
+)
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.provenance import portable_command, portable_path
 
-BASE = "base"
-ADD = "add"
 FREE = ("prepare",)  # options of the chosen preparation
+YAML_FILES = "hparams"
 HYPERPARAMS = "hyperparams.yaml"
 METRICS = "metrics.json"
 CHECKPOINTS = ("checkpoints/CKPT*", "*/checkpoints/CKPT*")  # of a run, and of its earlier stages
@@ -65,6 +74,8 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
 
     Raises
     ------
+    SystemExit
+        If `argv` asks for help, or is empty; the help is printed.
     UserError
         If a file or option is unknown, a required value is missing, the device is absent, or the output
         folder holds a run with other settings.
@@ -72,7 +83,7 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
     argv = list(sys.argv[1:] if argv is None else argv)
     stream, resolved, run_opts = _resolve(argv)
     _require_device(run_opts)
-    tree = _yaml().load(resolved)
+    tree = yaml_parser().load(resolved)
     folder = Path(str(tree["output_folder"]))
     fingerprint = config_hash(tree)
 
@@ -108,13 +119,28 @@ def read_settings(argv: Sequence[str]) -> CommentedMap:
 
     Raises
     ------
+    SystemExit
+        If `argv` asks for help, or is empty; the help is printed.
     UserError
         If a file or option is unknown or a required value is missing.
     """
-    return _yaml().load(_resolve(argv)[1])
+    return yaml_parser().load(_resolve(argv)[1])
+
+
+def _help_if_asked(argv: Sequence[str]) -> None:
+    asked = {"-h", "--help"} & set(argv)
+    if argv and not asked:
+        return
+    program, main = Path(sys.argv[0]), sys.modules["__main__"]
+    here = Path(YAML_FILES)
+    folder = here if here.is_dir() else program.parent / YAML_FILES
+    file = next((Path(word) for word in argv if word.endswith((".yaml", ".yml"))), None)
+    print(help_text(program.name, main.__doc__ or "", folder, file), file=sys.stdout if asked else sys.stderr)
+    sys.exit(0 if asked else 2)
 
 
 def _resolve(argv: Sequence[str]) -> tuple[io.StringIO, str, RunOptions]:
+    _help_if_asked(argv)
     file, run_opts, overrides = sb.parse_arguments(list(argv))
     stream = compose(Path(file), overrides)
     resolved = resolve_references(stream).getvalue()
@@ -142,22 +168,14 @@ def compose(file: Path, command_line: str = "") -> io.StringIO:
     io.StringIO
         The YAML text; its ``name`` is the full file, so that ``!include:`` finds its neighbours.
     """
-    chain = [_read_variant(file)]
-    seen = {file.resolve()}
-    while BASE in chain[-1]:
-        file = file.parent / str(chain[-1].pop(BASE))
-        if file.resolve() in seen:
-            raise UserError(f"{file} is its own base; a base: line must lead to a full YAML file")
-        seen.add(file.resolve())
-        chain.append(_read_variant(file))
-    tree = chain.pop()
-    for overrides in reversed(chain):
-        tree.update(overrides.pop(ADD, {}))
-        merge(tree, overrides, file)
+    *variants, (file, tree) = read_chain(file)
+    for place, overrides in reversed(variants):
+        tree.update(options_added(place, overrides)[1])
+        merge(tree, {key: value for key, value in overrides.items() if key not in (BASE, ADD)}, file)
     merge(tree, _parse_command_line(command_line), file)
     _require_values(tree)
     stream = io.StringIO()
-    _yaml().dump(tree, stream)
+    yaml_parser().dump(tree, stream)
     stream.seek(0)
     stream.name = str(file)
     return stream
@@ -188,10 +206,10 @@ def merge(tree: CommentedMap, overrides: Mapping, file: Path, free: bool = False
             near = difflib.get_close_matches(str(key), [str(known) for known in tree], n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"the options are the keys of {file}"
             raise UserError(f"unknown option {key!r}; {hint}")
-        included = "!include" in _tag(old)
+        included = "!include" in tag_of(old)
         if included and not isinstance(old, Mapping):  # an include that passes nothing down is no mapping yet
-            old = tree[key] = _tagged_mapping(_tag(old))
-        if isinstance(value, Mapping) and isinstance(old, Mapping) and not _tag(value):
+            old = tree[key] = _tagged_mapping(tag_of(old))
+        if isinstance(value, Mapping) and isinstance(old, Mapping) and not tag_of(value):
             merge(old, value, file, free=included or key in FREE)
         else:
             tree[key] = value
@@ -220,7 +238,7 @@ def guard_folder(folder: Path, tree: Mapping) -> None:
     started = any(any(folder.glob(place)) for place in (METRICS, *CHECKPOINTS))
     if not stored.is_file() or not started:
         return
-    old = _read_mapping(stored)
+    old = read_mapping(stored)
     if config_hash(old) == config_hash(tree):
         return
     keys = sorted({*map(str, old), *map(str, tree)} - VOLATILE)
@@ -231,34 +249,8 @@ def guard_folder(folder: Path, tree: Mapping) -> None:
     )
 
 
-def _yaml() -> ruamel.yaml.YAML:
-    yaml = ruamel.yaml.YAML()
-    yaml.width = 4096  # long lines would be folded, and folded references do not resolve
-    return yaml
-
-
-def _read_mapping(file: Path) -> CommentedMap:
-    if not file.is_file():
-        others = ", ".join(sorted(path.name for path in file.parent.glob("*.yaml"))) or "none"
-        raise UserError(f"no such YAML file: {file} (YAML files there: {others})")
-    try:
-        tree = _yaml().load(file)
-    except ruamel.yaml.error.YAMLError as error:
-        raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, CommentedMap):
-        raise UserError(f"{file} must hold a mapping of options to values")
-    return tree
-
-
-def _read_variant(file: Path) -> CommentedMap:
-    tree = _read_mapping(file)
-    if isinstance(tree.get(ADD), str):
-        tree[ADD] = _read_mapping(file.parent / tree[ADD])
-    return tree
-
-
 def _parse_command_line(text: str) -> Mapping:
-    yaml = _yaml()
+    yaml = yaml_parser()
     yaml.allow_duplicate_keys = True
     options = re.split(r"\n(?=\w+:)", text)
     try:
@@ -272,7 +264,7 @@ def _parse_command_line(text: str) -> Mapping:
 
 
 def _require_values(tree: Mapping) -> None:
-    missing = [key for key, value in tree.items() if "!PLACEHOLDER" in _tag(value)]
+    missing = [key for key, value in tree.items() if "!PLACEHOLDER" in tag_of(value)]
     if missing:
         raise UserError(
             "missing " + ", ".join(f"--{key}" for key in missing) + "; add it to the command line"
@@ -289,11 +281,6 @@ def _require_device(run_opts: RunOptions) -> None:
         raise UserError(f"device {device!r} cannot be used here; try --device cpu") from error
 
 
-def _tag(node: object) -> str:
-    tag = getattr(node, "tag", None)
-    return str(getattr(tag, "value", None) or "")
-
-
 def _tagged_mapping(tag: str) -> CommentedMap:
     mapping = CommentedMap()
     mapping.yaml_set_ctag(Tag(suffix=tag))
@@ -302,7 +289,7 @@ def _tagged_mapping(tag: str) -> CommentedMap:
 
 def _plain(node: object) -> object:
     if isinstance(node, Mapping):
-        return [_tag(node), sorted((str(key), _plain(value)) for key, value in node.items())]
+        return [tag_of(node), sorted((str(key), _plain(value)) for key, value in node.items())]
     if isinstance(node, list):
         return [_plain(value) for value in node]
     if isinstance(node, bool | int | type(None)):
