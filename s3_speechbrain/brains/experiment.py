@@ -135,6 +135,8 @@ def _help_if_asked(argv: Sequence[str]) -> None:
     here = Path(YAML_FILES)
     folder = here if here.is_dir() else program.parent / YAML_FILES
     file = next((Path(word) for word in argv if word.endswith((".yaml", ".yml"))), None)
+    if file and file.is_relative_to(Path.cwd()):  # a script may have put its own file there
+        file = file.relative_to(Path.cwd())
     print(help_text(program.name, main.__doc__ or "", folder, file), file=sys.stdout if asked else sys.stderr)
     sys.exit(0 if asked else 2)
 
