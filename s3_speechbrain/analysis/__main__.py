@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from s3_speechbrain.analysis.inventories import relate, texts_by_language
 from s3_speechbrain.analysis.magnitude import save_magnitude_masks
-from s3_speechbrain.analysis.page import page
+from s3_speechbrain.analysis.page import page, relation_page
 from s3_speechbrain.analysis.pairs import PARTS, compare, group_tests, matrix_of
 from s3_speechbrain.analysis.sources import labelled, read_masks
 from s3_speechbrain.errors import tell_user_errors
 from s3_speechbrain.layers import GROUPS
 from s3_speechbrain.masking.config import SCOPES
-from s3_speechbrain.report.heatmaps import plot_heatmap
-from s3_speechbrain.report.metrics import dump, write_text_atomic
+from s3_speechbrain.report.heatmaps import HeatmapFigure
+from s3_speechbrain.report.metrics import dump, read_json, write_text_atomic
 
 EPILOG = """\
 Runs may be output folders of any recipe that removes weights, or files with boolean masks:
@@ -63,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         help="masks that chance is conditioned on, for example those that all runs started from",
     )
     made.add_argument("--seed", type=int, default=0, help="of the permutations of groups (default: 0)")
+    text = "correlate the likeness of masks with that of phone inventories, over languages"
+    made = commands.add_parser("relate", help=text, description=f"{text} (needs the phones extra)")
+    made.add_argument("overlap", help="overlap.json of masks of three languages or more")
+    made.add_argument("manifests", nargs="+", help="folders of manifests, whose transcripts are pronounced")
+    made.add_argument("--out", required=True, help="folder for relation.json, relation.md and phones")
     text = "save the masks that keep the largest weights of a pretrained encoder"
     made = commands.add_parser("magnitude", help=text, description=text)
     made.add_argument("source", help="builtin, a hub name or a local folder")
@@ -92,15 +98,24 @@ def overlap(given: argparse.Namespace) -> list[Path]:
         levels = None if chance is None else matrix_of(found, chance)
         values = matrix_of(found, measure)
         np.fill_diagonal(values, np.nan)  # 1 by definition; colours are for what differs
-        figures.append(plot_heatmap(folder / f"{measure}.png", names, names, values, levels, title))
+        figures.append(HeatmapFigure(names, names, values, levels, title).draw(folder / f"{measure}.png"))
     parts = list(dict.fromkeys(name for pair in found["pairs"] for name in pair["parts"]))
     kappas = [[pair["parts"].get(name, {}).get("kappa") for name in parts] for pair in found["pairs"]]
     pairs = [f"{names[pair['first']]}, {names[pair['second']]}" for pair in found["pairs"]]
     title = f"agreement beyond chance (kappa) by {given.by}"
-    figures.append(plot_heatmap(folder / f"kappa_by_{given.by}.png", pairs, parts, kappas, title=title))
+    figures.append(HeatmapFigure(pairs, parts, kappas, title=title).draw(folder / f"kappa_by_{given.by}.png"))
     write_text_atomic(folder / "overlap.md", page(found, tests, [path.name for path in figures]))
     write_text_atomic(folder / "overlap.json", dump({**found, "groups": tests}))
     return [folder / "overlap.json", folder / "overlap.md", *figures]
+
+
+def relation(given: argparse.Namespace) -> list[Path]:
+    """Relate masks to phone inventories and write the folder; returns the files."""
+    folder = Path(given.out)
+    found = relate(read_json(given.overlap), texts_by_language(given.manifests), folder)
+    write_text_atomic(folder / "relation.json", dump(found))
+    write_text_atomic(folder / "relation.md", relation_page(found))
+    return [folder / "relation.json", folder / "relation.md"]
 
 
 @tell_user_errors
@@ -109,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     if given.action == "overlap":
         written = overlap(given)
+    elif given.action == "relate":
+        written = relation(given)
     else:
         written = [save_magnitude_masks(given.source, given.sparsity, given.groups, given.scope, given.out)]
     for path in written:

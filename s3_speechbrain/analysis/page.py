@@ -121,3 +121,39 @@ def page(
     if tests:
         blocks += ["## Groups", "Groups are permuted over masks.", _groups(tests)]
     return "\n\n".join(blocks) + "\n"
+
+
+def relation_page(found: Mapping[str, Any]) -> str:
+    """Write what `relate` found as markdown.
+
+    Parameters
+    ----------
+    found : mapping
+        From `relate`.
+
+    Returns
+    -------
+    str
+        The page, with a final newline.
+    """
+    languages = found["languages"]
+    rows = [
+        [languages[row], *("" if row == column else number(cell, 3) for column, cell in enumerate(cells))]
+        for row, cells in enumerate(found["inventory_cosine"])
+    ]
+    tests = [
+        [measure, kind, number(test["correlation"], 3), f"{test['p']:.2g}", str(test["permutations"])]
+        for measure, tests in found["masks"].items()
+        for kind, test in tests.items()
+        if kind != "matrix"
+    ]
+    sizes = ", ".join(f"{language} {count}" for language, count in found["phones"].items())
+    blocks = [
+        "# Masks and phone inventories",
+        f"Phones of each language as espeak-ng pronounces its transcripts: {sizes}. Cosine of the inventories:",
+        markdown(Table(["", *languages], rows)),
+        "Correlation of that cosine with the likeness of masks, over pairs of languages; the Mantel test permutes "
+        "languages:",
+        markdown(Table(["likeness of masks", "correlation", "r", "p", "permutations"], tests, 2)),
+    ]
+    return "\n\n".join(blocks) + "\n"

@@ -104,7 +104,9 @@ def finish(
     return metrics
 
 
-def finish_languages(brain: MultilingualBrain, recipe: str, method: str) -> dict[str, dict[str, Any]]:
+def finish_languages(
+    brain: MultilingualBrain, recipe: str, method: str, options: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
     """Test the best checkpoint once in every language, and write a folder of results for each.
 
     Parameters
@@ -113,6 +115,8 @@ def finish_languages(brain: MultilingualBrain, recipe: str, method: str) -> dict
         After `MultilingualBrain.train`.
     recipe, method : str
         For the record.
+    options : mapping, optional
+        The method's own tuned settings, for ``config``.
 
     Returns
     -------
@@ -130,7 +134,7 @@ def finish_languages(brain: MultilingualBrain, recipe: str, method: str) -> dict
         whole = {"run_wall_s": metrics["cost"]["wall_s"], "run_updates": metrics["cost"]["updates"]}
         own = {"wall_s": whole["run_wall_s"] / count, "updates": brain.updates_of(language)}
         metrics["cost"] |= {**whole, **own, "run_languages": count}
-        metrics["config"] |= {"languages": list(brain.corpora)} | brain.sampling()
+        metrics["config"] |= {"languages": list(brain.corpora)} | brain.sampling() | dict(options or {})
         metrics["size"]["shared_bytes"] = measure.tensor_bytes(brain.trained_weights())
         metrics["examples"] = examples
         backbone = backbone or brain.backbone()  # of the best checkpoint, which testing has loaded

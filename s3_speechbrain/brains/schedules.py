@@ -34,3 +34,24 @@ def tri_stage(
     falling = updates - rising - flat
     progress = (update - rising - flat) / falling if falling > 0 else 0.0
     return final ** min(max(progress, 0.0), 1.0)
+
+
+def linear(update: int, updates: int, *, warmup: float = 0.1) -> float:
+    """Factor on the learning rate: linear warm-up, then linear decay to 0, as BERT is finetuned.
+
+    Parameters
+    ----------
+    update, updates : int
+        As for `tri_stage`.
+    warmup : float
+        Share of `updates` for the first stage.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
+    rising = warmup * updates
+    if update < rising:
+        return update / rising
+    return max(0.0, (updates - update) / max(updates - rising, 1e-9))

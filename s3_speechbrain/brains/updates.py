@@ -59,12 +59,17 @@ class UpdateBrain(sb.Brain):
         """Return the optimiser's groups, each with ``params`` and ``lr``."""
         raise NotImplementedError
 
+    @property
+    def batch_limit(self) -> float:
+        """The most that a batch holds, padding included, in the unit of the lengths of its items: seconds."""
+        return self.hparams.batch_seconds
+
     def make_stream(self, durations: list[float]) -> BatchStream:
         """Make this process's stream of training batches, whose windows the rounds choose."""
         world, rank = 1, 0
         if self.distributed_launch:
             world, rank = torch.distributed.get_world_size(), int(get_rank() or 0)
-        self.stream = BatchStream(durations, self.hparams.batch_seconds, self.hparams.seed, rank, world)
+        self.stream = BatchStream(durations, self.batch_limit, self.hparams.seed, rank, world)
         return self.stream
 
     def init_optimizers(self) -> None:

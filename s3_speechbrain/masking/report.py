@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from s3_speechbrain.layers import group_of, plain_name
+from s3_speechbrain.layers import is_matrix, plain_name
 from s3_speechbrain.masking.api import masks_of, renew_masks_
 
 
@@ -36,20 +36,20 @@ def sparsity_report(
     per_layer = {}
     for name, parameter in encoder.named_parameters():
         name = plain_name(name)
-        layer, _, role = name.rpartition(".")
+        role = name.rpartition(".")[2]
         if role == "score":
             continue  # the scores are not part of the encoder that is shipped
         size = parameter.numel()
         counts = ["model"]
-        if role == "weight" and group_of(layer) in ("ffn", "attention"):
+        if is_matrix(name):
             counts.append("linears")
         removed = 0
         if name in masks:
             counts.append("masked")
             keep = masks[name]  # a structured mask stands for several weights per entry
             removed = int((~keep).sum()) * (size // keep.numel())
-            if role == "weight":
-                per_layer[layer] = removed / size
+            if is_matrix(name) or role == "weight":
+                per_layer[name.removesuffix(".weight")] = removed / size
         for key in counts:
             total[key] += size
             zeros[key] += removed

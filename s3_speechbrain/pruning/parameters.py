@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from s3_speechbrain.layers import select_layers
+from s3_speechbrain.layers import bare_matrices, select_layers
 
 GROUPS = ("ffn", "attention")  # the six linears of each transformer layer
 
@@ -40,13 +40,18 @@ def prunable(
     >>> list(prunable(encoder))[:2]  # doctest: +SKIP
     ['encoder.layers.0.attention.k_proj.weight', 'encoder.layers.0.attention.k_proj.bias']
     """
-    roles = ("weight", "bias") if biases else ("weight",)
     found = {
         f"{name}.{role}": parameter_below(layer, role)
-        for name, layer in select_layers(encoder, groups).items()
-        for role in roles
+        for name, layer in select_layers(encoder, groups, bare=True).items()
+        for role in roles_of(layer)
+        if biases or role != "bias"
     }
     return {name: parameter for name, parameter in found.items() if parameter is not None}
+
+
+def roles_of(layer: nn.Module | None) -> tuple[str, ...]:
+    """Name the parameters of a layer that can be pruned: ``weight`` and ``bias``, or its bare matrices."""
+    return ("weight", "bias") if isinstance(layer, nn.Linear | nn.Conv1d) else bare_matrices(layer)
 
 
 def parameter_below(layer: nn.Module, role: str) -> Tensor | None:

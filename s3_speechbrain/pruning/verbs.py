@@ -11,7 +11,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.masking.api import bake_ as bake_weights_
 from s3_speechbrain.masking.parametrisation import MaskedWeight, attach_
 from s3_speechbrain.pruning.magnitude import magnitude_masks
-from s3_speechbrain.pruning.parameters import parameter_below
+from s3_speechbrain.pruning.parameters import parameter_below, roles_of
 
 
 @torch.no_grad()
@@ -95,8 +95,7 @@ def enforce_(encoder: nn.Module, masks: Mapping[str, Tensor]) -> None:
     found = {
         f"{name}.{role}": parameter_below(known[name], role)
         for name in layers
-        for role in ("weight", "bias")
-        if isinstance(known.get(name), nn.Linear | nn.Conv1d)
+        for role in roles_of(known.get(name))
     }
     check_fit({name: value for name, value in found.items() if name in masks and value is not None}, masks)
     if any(parametrize.is_parametrized(known[name]) for name in layers):
@@ -113,11 +112,10 @@ def enforce_(encoder: nn.Module, masks: Mapping[str, Tensor]) -> None:
 
 def _enforced(encoder: nn.Module) -> Iterator[tuple[str, nn.Module, str, MaskedWeight]]:
     for name, layer in encoder.named_modules():
-        for role in ("weight", "bias"):
-            if parametrize.is_parametrized(layer, role):
-                masked = layer.parametrizations[role][0]
-                if isinstance(masked, MaskedWeight):
-                    yield name, layer, role, masked
+        for role in layer.parametrizations if parametrize.is_parametrized(layer) else ():
+            masked = layer.parametrizations[role][0]
+            if isinstance(masked, MaskedWeight):
+                yield name, layer, role, masked
 
 
 def enforced_masks(encoder: nn.Module) -> dict[str, Tensor]:
@@ -140,10 +138,10 @@ def bake_(encoder: nn.Module) -> None:
         Changed in place; its outputs stay bit-identical.
     """
     for _, layer, role, _ in list(_enforced(encoder)):
-        if role == "bias":
+        if role != "weight":
             with torch.no_grad():
-                layer.parametrizations.bias.original.copy_(layer.bias)
-            parametrize.remove_parametrizations(layer, "bias", leave_parametrized=False)
+                layer.parametrizations[role].original.copy_(getattr(layer, role))
+            parametrize.remove_parametrizations(layer, role, leave_parametrized=False)
     bake_weights_(encoder)
 
 

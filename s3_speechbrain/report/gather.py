@@ -8,7 +8,7 @@ from typing import Any
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.metrics import dump, read_json, write_text_atomic
 from s3_speechbrain.report.provenance import portable_command, portable_path
-from s3_speechbrain.report.runs import Run, config_key, train_budget
+from s3_speechbrain.report.runs import Run, config_key, run_budget
 from s3_speechbrain.report.schema import validate
 from s3_speechbrain.report.sweep import slug
 from s3_speechbrain.report.tables import number
@@ -36,10 +36,13 @@ def portable(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def canonical_name(run: Run) -> Path:
     """Return where a run belongs below `evidence/`.
 
-    ``RECIPE/BACKBONE/LANGUAGE/METHOD-CORPUS-MINUTESmin[-sSPARSITY][-CONFIG]-seedSEED.json``; the tag CONFIG
-    is a short hash of the tuned hyper-parameters, so that trials of one method do not collide.
+    ``RECIPE/BACKBONE/LANGUAGE/METHOD-CORPUS-SIZE[-sSPARSITY][-CONFIG]-seedSEED.json``; SIZE is in minutes
+    (``10min``) or examples (``8094texts``), the tag CONFIG is a short hash of the tuned hyper-parameters, so that
+    trials of one method do not collide.
     """
-    tags = [run["method"], run["data"]["name"], f"{train_budget(run['data']['train_minutes'])}min"]
+    examples = run["data"].get("train_examples")
+    size = f"{run_budget(run)}min" if examples is None else f"{examples}texts"
+    tags = [run["method"], run["data"]["name"], size]
     if run["sparsity"]["masked"] > 0:
         tags.append(f"s{number(run['sparsity']['masked'], 3)}")
     if config_key(run) != "{}":

@@ -9,7 +9,7 @@ from s3_speechbrain.report.runs import (
     best_on_dev,
     mean_over,
     mixed_manifests,
-    train_budget,
+    run_budget,
 )
 from s3_speechbrain.report.tables import Table, amount, markdown, number, number_range, size, spread
 
@@ -45,7 +45,7 @@ def is_main(run: Run) -> bool:
     return (
         run["backbone"] in (BACKBONE, f"{BACKBONE}-random")
         and run["data"]["name"] == CORPUS
-        and train_budget(run["data"]["train_minutes"]) == MINUTES
+        and run_budget(run) == MINUTES
         and run["language"] in LANGUAGES
         and row_of(run) in TITLES
     )

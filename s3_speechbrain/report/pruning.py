@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
-from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, budget_label
+from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, data_label
 from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.sweep import FIGURES, slug
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
@@ -60,14 +60,15 @@ class Grid:
     @property
     def title(self) -> str:
         """Language, backbone and data."""
-        backbone, corpus, budget, language = self.place
-        return f"{language}, {backbone}, {budget_label(budget)} of {corpus}"
+        backbone, corpus, _, language = self.place
+        return f"{language}, {backbone}, {data_label(self.settings[0].first)} of {corpus}"
 
     @property
     def figure(self) -> str:
         """Path of the figure from the project's root."""
         backbone, corpus, budget, language = self.place
-        return f"{FIGURES}/pruning_{'_'.join(map(slug, (backbone, corpus, f'{budget}min', language)))}.png"
+        parts = (backbone, corpus, f"{budget}min" if budget else "texts", language)
+        return f"{FIGURES}/pruning_{'_'.join(map(slug, parts))}.png"
 
 
 def _sparsity(run: Run) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.report.cross_lingual import cross_lingual_figures
 from s3_speechbrain.report.metrics import write_text_atomic
 from s3_speechbrain.report.multilingual import FIGURE, bytes_curves
 from s3_speechbrain.report.plots import (
@@ -35,6 +36,7 @@ PARTS = (
     ("Error against sparsity", "sweep"),
     ("Masks against dense finetuning elsewhere", "backbones"),
     ("Pruning while adapting", "pruning"),
+    ("Masks of other languages", "cross_lingual"),
     ("Benchmarks", "benchmarks"),
     ("Software", "versions"),
     ("Every setting", "runs"),
@@ -137,7 +139,9 @@ def _figure_parts(evidence: Evidence, sweep: list[Setting]) -> tuple[dict, dict,
 
 def figures(root: Path, evidence: Evidence) -> dict[Path, tuple[Any, Callable[[Path], Path]]]:
     """Return every figure with the numbers that it shows, and the function that draws it."""
-    wanted: dict[Path, tuple[Any, Callable[[Path], Path]]] = {}
+    wanted: dict[Path, tuple[Any, Callable[[Path], Path]]] = {
+        root / path: (figure.data, figure.draw) for path, figure in cross_lingual_figures(evidence).items()
+    }
     swept = {f"{FIGURES}/{sweep_name(sweep)}": _figure_parts(evidence, sweep) for sweep in sweeps(evidence)}
     for path, (curves, levels, title, error) in {**swept, **pruning_figures(evidence)}.items():
         wanted[root / path] = (

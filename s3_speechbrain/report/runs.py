@@ -47,6 +47,17 @@ def budget_label(minutes: int) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h"
 
 
+def run_budget(run: Run) -> int:
+    """Return the customary amount of training data of a run, in minutes; 0 for a run on text."""
+    return train_budget(value_of(run, "data.train_minutes", 0))
+
+
+def data_label(run: Run) -> str:
+    """Write how much a run trained on: ``10 min``, ``8056 texts``."""
+    examples = value_of(run, "data.train_examples")
+    return budget_label(run_budget(run)) if examples is None else f"{examples} texts"
+
+
 def config_key(run: Run, without: str | None = None) -> str:
     """Return the tuned hyper-parameters as one text, without the seed and names that contain `without`."""
     config = run.get("config") or {}
@@ -63,7 +74,7 @@ def setting_key(run: Run) -> tuple:
     return (
         run["backbone"],
         run["data"]["name"],
-        train_budget(run["data"]["train_minutes"]),
+        value_of(run, "data.train_examples", run_budget(run)),
         run["language"],
         run["method"],
         round(run["sparsity"]["masked"], 3),
@@ -91,7 +102,7 @@ class Setting:
     @property
     def budget(self) -> int:
         """Training data in minutes, rounded to a customary amount."""
-        return train_budget(self.first["data"]["train_minutes"])
+        return run_budget(self.first)
 
     def by_seed(self, dotted: str) -> dict[int, float]:
         """Return a field of every run that has it, by seed."""

@@ -90,7 +90,12 @@ REQUIRED: dict[str, Kind] = {
     ),
     "command": TEXT,
 }
+# a run on text (``"task": "text"``) counts examples where a speech run counts minutes and seconds
+SPEECH_ONLY = ("data.train_minutes", "speed.rtf")
+TEXT_ONLY: dict[str, Kind] = {"data.train_examples": COUNT, "speed.examples_per_s": AMOUNT}
+ERRORS = ("CER", "PER", "ERR")  # names of the error rate that ranks a run
 OPTIONAL: dict[str, Kind] = {
+    "task": ("speech or text", lambda value: value in ("speech", "text")),
     "history": (
         "a list of rows of numbers, each with its epoch",
         lambda value: _all_rows(value, _is_history_row),
@@ -122,13 +127,20 @@ def value_of(metrics: Mapping[str, Any], dotted: str, default: Any = None) -> An
 
 
 def error_name(metrics: Mapping[str, Any]) -> str:
-    """Return the name of the error rate that ranks this run: CER for characters, PER for phones."""
-    return "CER" if "CER" in metrics["test"] else "PER"
+    """Return the name of the error rate that ranks this run: CER for characters, PER for phones, ERR for labels."""
+    return next((name for name in ERRORS if name in metrics["test"]), ERRORS[0])
+
+
+def required(metrics: Mapping[str, Any]) -> dict[str, Kind]:
+    """Return the required fields by dotted name, which differ between runs on speech and on text."""
+    if metrics.get("task") != "text":
+        return REQUIRED
+    return {name: kind for name, kind in REQUIRED.items() if name not in SPEECH_ONLY} | TEXT_ONLY
 
 
 def _problems(metrics: Mapping[str, Any]) -> Iterator[str]:
     missing = object()
-    for dotted, (kind, test) in REQUIRED.items():
+    for dotted, (kind, test) in required(metrics).items():
         value = value_of(metrics, dotted, missing)
         if value is missing:
             yield f"{dotted} is missing"
@@ -140,13 +152,12 @@ def _problems(metrics: Mapping[str, Any]) -> Iterator[str]:
             yield f"{dotted} must be {kind}"
     for split in ("dev", "test"):
         rates = metrics.get(split)
-        names = (
-            ("PER",) if isinstance(rates, dict) and "PER" in rates and "CER" not in rates else ("CER", "WER")
-        )
+        phones = isinstance(rates, dict) and "PER" in rates and "CER" not in rates
+        names = ("ERR",) if metrics.get("task") == "text" else ("PER",) if phones else ("CER", "WER")
         for name in names:
             value = value_of(metrics, f"{split}.{name}", missing)
             if value is missing:
-                yield f"{split}.{name} is missing (percent; {split}.PER alone for phone targets)"
+                yield f"{split}.{name} is missing (percent; {split}.PER alone for phone targets, ERR for text)"
             elif not AMOUNT[1](value):
                 yield f"{split}.{name} must be a percentage, 0 or more, not {value!r}"
 

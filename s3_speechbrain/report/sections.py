@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from s3_speechbrain.report.benchmarks import BENCHMARK_SECTIONS, benchmarks
+from s3_speechbrain.report.cross_lingual import cross_lingual
 from s3_speechbrain.report.main_table import (
     DEV_SELECTS,
     SEEDS_NOTE,
@@ -22,6 +23,7 @@ from s3_speechbrain.report.runs import (
     best_on_dev,
     budget_label,
     config_key,
+    data_label,
 )
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.sweep import masked_share, sweep
@@ -48,7 +50,7 @@ def backbones(evidence: Evidence) -> str:
     groups: dict[tuple, list[Setting]] = {}
     for setting in evidence.settings:
         run = setting.first
-        if not is_main(run):
+        if not is_main(run) and run.get("task") != "text":
             place = (run["backbone"], run["data"]["name"], setting.budget, run["language"], error_name(run))
             groups.setdefault(place, []).append(setting)
     rows, shown = [], []
@@ -124,7 +126,7 @@ def every_run(evidence: Evidence) -> str:
             run["data"]["name"],
             run["language"],
             row_of(run),
-            budget_label(setting.budget),
+            data_label(run),
         ]
         errors = [
             spread(setting.error("dev")),
@@ -158,6 +160,7 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "sweep": sweep,
     "backbones": backbones,
     "pruning": pruning,
+    "cross_lingual": cross_lingual,
     "benchmarks": benchmarks,
     "versions": versions,
     "runs": every_run,

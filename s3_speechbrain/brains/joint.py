@@ -1,0 +1,32 @@
+"""One subnetwork for several languages: PARP on their pooled data, scored language by language."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from s3_speechbrain.brains.multilingual import MultilingualBrain
+from s3_speechbrain.brains.pruned import MASK_FILE, ParpBrain, about, surviving
+from s3_speechbrain.brains.transfer import JOINT
+from s3_speechbrain.layers import plain_name
+from s3_speechbrain.pruning import save_masks
+
+
+class JointParpBrain(ParpBrain, MultilingualBrain):
+    """PARP on one model for several languages; see `ParpBrain` and `MultilingualBrain` for the parameters.
+
+    The masks, the surviving weights and the head are those of all languages.
+    """
+
+    def trained_weights(self) -> list[Tensor]:
+        """Return the values of the encoder that survive; all languages share them."""
+        encoder, masks = self.recogniser.encoder, self.masks()
+        trained = [
+            (plain_name(name), parameter)
+            for name, parameter in encoder.named_parameters()
+            if parameter.requires_grad and parameter is not encoder.mask_vector
+        ]
+        return surviving(trained, masks)
+
+    def leave_behind(self, folder: Path) -> None:
+        """Write the masks as a file."""
+        save_masks(folder / MASK_FILE, self.masks(), {**about(self), "language": JOINT})
