@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from s3_speechbrain.brains.sampling import by_duration
-from s3_speechbrain.brains.tokens import Tokenizer
+from s3_speechbrain.brains.tokens import Tokenizer, frames_needed
 
 RATE = 16000
 SILENCE = "(silence)"  # id of the clip that stands in for a batch of unreadable ones
@@ -37,7 +37,7 @@ class SpeechBatch:
     target_lengths : Tensor
         Shape (B,).
     stage : str
-        What `inputs` are: ``"wave"``, ``"features"`` or ``"hidden"``.
+        What `inputs` are: ``"wave"``, ``"features"``, ``"kept"`` or ``"hidden"``; see `Recogniser`.
     skipped : list of (str, str)
         Clips that could not be read: id and reason.
     language : str or None
@@ -53,6 +53,11 @@ class SpeechBatch:
     stage: str
     skipped: list[tuple[str, str]]
     language: str | None = None
+
+    def frames_needed(self) -> Tensor:
+        """Count the frames that CTC needs for each target, int64, shape (B,)."""
+        rows = zip(self.targets.tolist(), self.target_lengths, strict=True)
+        return torch.tensor([frames_needed(row[:size]) for row, size in rows], device=self.lengths.device)
 
     def to(self, device: str | torch.device) -> "SpeechBatch":
         """Move the tensors."""
@@ -158,6 +163,10 @@ class Clips(torch.utils.data.Dataset):
     def by_duration(self, seconds: float) -> list[list[int]]:
         """Cut all clips into batches of at most so much audio, for evaluation."""
         return by_duration(self.durations, seconds)
+
+    def forget(self) -> None:
+        """Empty the cache: clips are read from their files again."""
+        self.cache, self.stage = {}, "wave"
 
     def drop(self, ids: Sequence[str]) -> None:
         """Take clips out of the set."""

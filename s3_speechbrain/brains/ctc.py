@@ -8,25 +8,21 @@ from typing import Any
 import speechbrain as sb
 import torch
 import torch.nn.functional as F
-from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from s3_speechbrain import measure
 from s3_speechbrain.brains.batches import SILENCE, Clips, SpeechBatch
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.errors import ErrorCounter, greedy_decode, in_words
-from s3_speechbrain.brains.model import CTCHead, Recogniser, cache_size_mb, fill_cache
+from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.brains.sampling import Stream
-from s3_speechbrain.brains.tokens import BLANK, frames_needed
+from s3_speechbrain.brains.tokens import BLANK
 from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank import Backbone
 
 logger = logging.getLogger(__name__)
-
-CACHE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class CTCBrain(UpdateBrain):
@@ -39,8 +35,7 @@ class CTCBrain(UpdateBrain):
     corpus : Corpus
         The data.
     hparams : mapping
-        Those of `UpdateBrain`, and ``lr``, ``head_lr``, ``cache``, ``cache_limit_mb``, ``cache_dtype``,
-        ``num_workers``, ``searcher``.
+        Those of `UpdateBrain`, and ``lr``, ``head_lr``, ``searcher``.
     run_opts : RunOptions, optional
         SpeechBrain's run options.
     """
@@ -67,7 +62,12 @@ class CTCBrain(UpdateBrain):
         """Return the weights that a language stores: the head and the trained weights of the encoder."""
         encoder = self.recogniser.encoder
         trained = [p for p in encoder.parameters() if p.requires_grad and p is not encoder.mask_vector]
-        return [*trained, *self.recogniser.head.parameters()]
+        return [*trained, *self.recogniser.head.parameters(), *self.selector_weights()]
+
+    def selector_weights(self) -> list[Tensor]:
+        """Return the weights of the token selector, if there is one."""
+        selector = self.recogniser.selector
+        return [] if selector is None else list(selector.parameters())
 
     @property
     def head(self) -> CTCHead:
@@ -95,6 +95,10 @@ class CTCBrain(UpdateBrain):
         del row
         return True
 
+    def details(self) -> dict[str, Any]:
+        """Return the method's own fields of ``metrics.json``; asked for after the tests."""
+        return {}
+
     def leave_behind(self, folder: Path) -> None:
         """Write what the method leaves in a run's folder beside the metrics; the best checkpoint is loaded."""
 
@@ -113,70 +117,41 @@ class CTCBrain(UpdateBrain):
     def clips(self, split: str) -> Clips:
         """Return the clips of a split that training reads again and again, with what is frozen cached."""
         clips = self.corpus.clips[split]
-        self.cache(clips)
+        self.cache(clips, training=split == "train")
         return clips
 
     def training_batches(self, clips: Clips) -> Stream:
         """Make this process's stream of training batches."""
         return self.make_stream(clips.durations)
 
-    def loader(self, clips: Clips, batches: Stream | None = None) -> DataLoader:
-        """Make a loader: of a stream in training, of all clips sorted by length otherwise."""
-        if batches is None:
-            batches = clips.by_duration(self.hparams.batch_seconds)
-        return DataLoader(
-            clips,
-            batch_sampler=batches,
-            collate_fn=clips.collate,
-            num_workers=0 if clips.cache else self.hparams.num_workers,
-            pin_memory=self.device_type == "cuda",
-            generator=torch.Generator(),  # else a loader made on resuming draws from the generator of dropout
-        )
-
-    def cache(self, clips: Clips) -> None:
-        """Compute once what the frozen part of the model gives for clips, if it fits into memory."""
-        stage = self.recogniser.frozen_stage
-        if clips.cache or not self.hparams.cache or stage == "wave":
-            return
-        dtype = CACHE_DTYPES[self.hparams.cache_dtype]
-        size = cache_size_mb(self.recogniser, clips, dtype)
-        if size > self.hparams.cache_limit_mb:
-            logger.info("Not caching %s: %.0f MB are more than cache_limit_mb", stage, size)
-            return
-        skipped = fill_cache(
-            self.recogniser,
-            clips,
-            self.device,
-            dtype=dtype,
-            seconds=self.hparams.batch_seconds,
-            progress=not self.noprogressbar and if_main_process(),
-        )
-        self.note_skipped(skipped)
-        if not clips.ids:
-            raise UserError(f"none of {len(skipped)} clips could be read; the first: {skipped[0][1]}")
+    def cache(self, clips: Clips, training: bool = False) -> None:
+        """Compute once what the frozen part of the model gives for clips; see `keep_in_memory`."""
+        self.keep_in_memory(clips, self.recogniser, training)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the encoder's trained parameters (weights or scores) and the head's, each with its rate."""
+        """Return what trains of encoder (weights or scores) and selector, and of the head, each with its rate."""
         head_lr = self.hparams.lr if self.hparams.head_lr is None else self.hparams.head_lr
-        parts = ((self.recogniser.encoder, self.hparams.lr), (self.recogniser.head, head_lr))
+        parts = [
+            ([*self.recogniser.encoder.parameters(), *self.selector_weights()], self.hparams.lr),
+            (list(self.recogniser.head.parameters()), head_lr),
+        ]
         return [
-            {"params": [parameter for parameter in part.parameters() if parameter.requires_grad], "lr": rate}
-            for part, rate in parts
+            {"params": [value for value in part if value.requires_grad], "lr": rate} for part, rate in parts
         ]
 
     def compute_forward(self, batch: SpeechBatch, stage: sb.Stage) -> tuple[Tensor, Tensor]:
         """Return logits (B, T, V) and valid frames (B,)."""
         hold = stage == sb.Stage.TRAIN and self.optimizer_step < self.hparams.head_only_updates
-        return self.modules.model(batch.inputs.float(), batch.lengths, batch.stage, hold)
+        guard = stage == sb.Stage.TRAIN and self.recogniser.selector is not None
+        needed = batch.frames_needed() if guard else None
+        return self.modules.model(batch.inputs.float(), batch.lengths, batch.stage, hold, needed)
 
     def compute_objectives(
         self, predictions: tuple[Tensor, Tensor], batch: SpeechBatch, stage: sb.Stage
     ) -> Tensor:
         """Return the CTC loss per label, in float32; targets that do not fit their frames do not count."""
         logits, frames = predictions
-        sizes = batch.target_lengths
-        needed = [frames_needed(row[:size]) for row, size in zip(batch.targets.tolist(), sizes, strict=True)]
-        needed = torch.tensor(needed, device=frames.device)
+        sizes, needed = batch.target_lengths, batch.frames_needed()
         usable = (needed <= frames) & (needed > 0)
         sizes = torch.where(usable, sizes, 0)
         with torch.autocast(logits.device.type, enabled=False):
@@ -198,11 +173,6 @@ class CTCBrain(UpdateBrain):
         return torch.where(usable, losses, 0.0).sum() / sizes.sum().clamp(min=1)
 
     # Validation and test --------------------------------------------------------------------------------
-
-    def evaluate_batch(self, batch: SpeechBatch, stage: sb.Stage) -> Tensor:
-        """Score one batch of dev or test."""
-        self.note_skipped(batch.skipped)
-        return super().evaluate_batch(batch.to(self.device), stage)
 
     def _collect(self, logits: Tensor, frames: Tensor, batch: SpeechBatch) -> None:
         decoded = self.decode(logits, frames)

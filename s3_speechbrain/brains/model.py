@@ -9,6 +9,7 @@ from tqdm import tqdm
 from s3_speechbrain.brains.batches import Clips
 from s3_speechbrain.brains.sampling import by_duration
 from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.tokens import TokenSelector
 
 
 class CTCHead(nn.Module):
@@ -57,7 +58,10 @@ class CTCHead(nn.Module):
 
 
 class Recogniser(nn.Module):
-    """Encoder and head; one module, so that DDP sees every forward pass.
+    """Encoder and head, by option a token selector; one module, so that DDP sees every forward pass.
+
+    Inputs go from stage to stage: ``"wave"``, ``"features"`` of the extractor, those that were ``"kept"`` by the
+    selector, ``"hidden"`` states.
 
     Parameters
     ----------
@@ -65,22 +69,42 @@ class Recogniser(nn.Module):
         Adapted as wanted before it comes here.
     head : CTCHead
         The classifier.
+    selector : TokenSelector, optional
+        Shortens the sequence behind the extractor.
     """
 
-    def __init__(self, encoder: SpeechEncoder, head: CTCHead) -> None:
+    def __init__(self, encoder: SpeechEncoder, head: CTCHead, selector: TokenSelector | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.selector = selector
 
     @property
     def frozen_stage(self) -> str:
-        """The last stage before anything trainable: ``"hidden"``, ``"features"`` or ``"wave"``."""
-        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+        """The last stage before anything that trains or is drawn anew: what may be kept in memory."""
+        chooser = self.selector
+        if (chooser is None or chooser.steady) and not any(
+            p.requires_grad for p in self.encoder.parameters()
+        ):
             return "hidden"
-        return "features" if self.encoder.extractor_frozen else "wave"
+        if not self.encoder.extractor_frozen:
+            return "wave"
+        if chooser is not None and chooser.steady and chooser.cut == "before_positions":
+            return "kept"
+        return "wave" if self.needs_wave else "features"
+
+    @property
+    def needs_wave(self) -> bool:
+        """Whether the selector looks at waveforms, so that features alone are not enough."""
+        return self.selector is not None and self.selector.needs_wave
 
     def forward(
-        self, inputs: Tensor, lengths: Tensor, stage: str = "wave", hold_encoder: bool = False
+        self,
+        inputs: Tensor,
+        lengths: Tensor,
+        stage: str = "wave",
+        hold_encoder: bool = False,
+        needed: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Compute logits.
 
@@ -90,6 +114,8 @@ class Recogniser(nn.Module):
             As in `SpeechBatch`.
         hold_encoder : bool
             Compute no gradients for the encoder (the head alone learns).
+        needed : Tensor, optional
+            Frames that CTC needs for the targets, shape (B,); the selector leaves as many. In training only.
 
         Returns
         -------
@@ -99,18 +125,31 @@ class Recogniser(nn.Module):
             Valid frames, int64, shape (B,).
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not hold_encoder):
-            hidden, frames = self.encode(inputs, lengths, stage, "hidden")
+            hidden, frames = self.encode(inputs, lengths, stage, "hidden", needed)
         return self.head(hidden), frames
 
-    def encode(self, inputs: Tensor, lengths: Tensor, stage: str, target: str) -> tuple[Tensor, Tensor]:
+    def encode(
+        self, inputs: Tensor, lengths: Tensor, stage: str, target: str, needed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Go from one stage to another; layers are stacked on a third axis when the head mixes them."""
+        wavs, kept = None, None
         if stage == "wave" and target != "wave":
+            wavs = inputs
             inputs, lengths = self.encoder.extract(inputs, lengths)
             stage = "features"
-        if stage == "features" and target == "hidden":
+        if stage == "features" and target in ("kept", "hidden"):
+            if self.selector is not None:
+                short = self.selector(inputs, lengths, needed, wavs)
+                if self.selector.cut == "after_positions":
+                    kept = short.index, short.frames
+                else:
+                    inputs, lengths = short.features, short.frames
+            stage = "kept"
+        if stage == "kept" and target == "hidden":
             mixes = self.head.mix is not None
-            inputs = self.encoder.contextualise(inputs, lengths, all_layers=mixes)
+            inputs = self.encoder.contextualise(inputs, lengths, all_layers=mixes, kept=kept)
             inputs = torch.stack(inputs, dim=2) if mixes else inputs
+            lengths = lengths if kept is None else kept[1]
         return inputs, lengths
 
 
@@ -133,6 +172,7 @@ def fill_cache(
     dtype: torch.dtype = torch.float32,
     seconds: float = 60.0,
     progress: bool = True,
+    training: bool = False,
 ) -> list[tuple[str, str]]:
     """Compute once what the frozen part of a model gives for each clip, and keep it in memory.
 
@@ -153,6 +193,8 @@ def fill_cache(
         Audio per batch.
     progress : bool
         Show a bar.
+    training : bool
+        A token selector leaves as many frames as CTC needs for the clips' targets.
 
     Returns
     -------
@@ -162,13 +204,16 @@ def fill_cache(
     stage = model.frozen_stage
     was_training = model.training
     model.eval()
+    if model.needs_wave:
+        clips.forget()
     cache: dict[str, Tensor] = {}
     skipped: list[tuple[str, str]] = []
     batches = by_duration(clips.durations, seconds)
     for indices in tqdm(batches, desc=f"caching {stage}", disable=not progress, dynamic_ncols=True):
-        batch = clips.collate([clips.dataset[index] for index in indices]).to(device)
+        batch = clips.collate([clips[index] for index in indices]).to(device)
         skipped += batch.skipped
-        values, frames = model.encode(batch.inputs, batch.lengths, "wave", stage)
+        needed = batch.frames_needed() if training else None
+        values, frames = model.encode(batch.inputs.float(), batch.lengths, batch.stage, stage, needed)
         for clip, row, length in zip(batch.ids, values, frames.tolist(), strict=True):
             cache[clip] = row[:length].to("cpu", dtype, copy=True)
     clips.cache, clips.stage = cache, stage

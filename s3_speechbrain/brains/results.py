@@ -229,6 +229,7 @@ def collect_metrics(
         "config_hash": hparams.run["config_hash"],
         "config": tuned_settings(brain),
         "history": rounds,
+        **brain.details(),
     }
     others = {name: rates for name, rates in tests.items() if name != "test"}
     if others:

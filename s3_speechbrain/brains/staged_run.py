@@ -69,12 +69,20 @@ class StagedRun:
         head = self.hparams["head"]["build"](encoder.width, len(self.corpus.tokenizer.labels))
         return Recogniser(encoder, head)
 
-    def dense(self) -> Recogniser:
-        """Finetune all weights, or take the finetuning that ``dense_run`` names; return the best on dev."""
-        if self.hparams["dense_run"]:
-            stage = self.shared("dense_run", ["dense", "dense_freeze"])
+    def dense(self, name: str = "dense", **changes: Any) -> Recogniser:
+        """Finetune all weights, or take the finetuning that ``<name>_run`` names; return the best on dev.
+
+        Parameters
+        ----------
+        name : str
+            Of the stage.
+        **changes : Any
+            Settings that differ from the run's.
+        """
+        if self.hparams[f"{name}_run"]:
+            stage = self.shared(f"{name}_run", ["dense", "dense_freeze"])
         else:
-            stage = self.stage("dense", self.pretrained, CTCBrain, "dense", self._keep_vocabulary)
+            stage = self.stage(name, self.pretrained, CTCBrain, "dense", self._keep_vocabulary, **changes)
         model = self.pretrained()
         load_stage_(model, stage, best=self.corpus.tokenizer.error)
         return model

@@ -83,6 +83,11 @@ def complete_stage(brain: CTCBrain, method: str) -> Stage:
         "dev": {name: last[f"valid_{name}"] for name in RATES if f"valid_{name}" in last},
         "config": {"head_only_updates": brain.hparams.head_only_updates},
     }
+    return write_stage(folder, facts)
+
+
+def write_stage(folder: Path, facts: Mapping[str, Any]) -> Stage:
+    """Write down what is known about a complete stage."""
     run_on_main(write_text_atomic, args=[folder / STAGE, dump(facts)])
     return Stage(folder.name, folder, facts)
 

@@ -8,18 +8,22 @@ from typing import Any
 
 import speechbrain as sb
 import torch
-from speechbrain.utils.distributed import get_rank
+from speechbrain.utils.distributed import get_rank, if_main_process
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from s3_speechbrain.brains.batches import SILENCE, SpeechBatch
+from s3_speechbrain.brains.batches import SILENCE, Clips, SpeechBatch
 from s3_speechbrain.brains.checkpoints import AtomicCheckpointer
+from s3_speechbrain.brains.model import Recogniser, cache_size_mb, fill_cache
 from s3_speechbrain.brains.sampling import BatchStream, Stream
 from s3_speechbrain.brains.state import History, RandomState, TrainedState
 from s3_speechbrain.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+CACHE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class UpdateBrain(sb.Brain):
@@ -33,7 +37,7 @@ class UpdateBrain(sb.Brain):
         What is to learn is marked by `requires_grad` and does not change after this.
     hparams : mapping
         ``updates``, ``valid_every``, ``training`` (``optimizer``, ``schedule``), ``seed``, ``batch_seconds``,
-        ``head_only_updates``, ``output_folder``.
+        ``head_only_updates``, ``output_folder``, ``num_workers``, ``cache``, ``cache_limit_mb``, ``cache_dtype``.
     run_opts : RunOptions, optional
         SpeechBrain's run options.
     """
@@ -72,6 +76,64 @@ class UpdateBrain(sb.Brain):
         self.stream = BatchStream(durations, self.batch_limit, self.hparams.seed, rank, world)
         return self.stream
 
+    def loader(self, clips: Clips, batches: Stream | None = None) -> DataLoader:
+        """Make a loader: of a stream in training, of all clips sorted by length otherwise."""
+        if batches is None:
+            batches = clips.by_duration(self.hparams.batch_seconds)
+        return DataLoader(
+            clips,
+            batch_sampler=batches,
+            collate_fn=clips.collate,
+            num_workers=0 if clips.cache else self.hparams.num_workers,
+            pin_memory=self.device_type == "cuda",
+            generator=torch.Generator(),  # else a loader made on resuming draws from the generator of dropout
+        )
+
+    def keep_in_memory(self, clips: Clips, model: Recogniser, training: bool = False) -> None:
+        """Compute once what the frozen part of a model gives for clips, if it may be kept and fits.
+
+        Parameters
+        ----------
+        clips : Clips
+            Their ``cache`` and ``stage`` are set; unreadable ones are taken out.
+        model : Recogniser
+            On this Brain's device.
+        training : bool
+            See `fill_cache`.
+
+        Raises
+        ------
+        UserError
+            If no clip can be read.
+        """
+        stage = model.frozen_stage
+        if clips.stage == stage or not self.hparams.cache:
+            return
+        if stage == "wave" or clips.stage not in (
+            "wave",
+            "features",
+        ):  # an earlier training kept what it froze
+            clips.forget()
+        if stage == "wave":
+            return
+        dtype = CACHE_DTYPES[self.hparams.cache_dtype]
+        size = cache_size_mb(model, clips, dtype)
+        if size > self.hparams.cache_limit_mb:
+            logger.info("Not caching %s: %.0f MB are more than cache_limit_mb", stage, size)
+            return
+        skipped = fill_cache(
+            model,
+            clips,
+            self.device,
+            dtype=dtype,
+            seconds=self.hparams.batch_seconds,
+            progress=not self.noprogressbar and if_main_process(),
+            training=training,
+        )
+        self.note_skipped(skipped)
+        if not clips.ids:
+            raise UserError(f"none of {len(skipped)} clips could be read; the first: {skipped[0][1]}")
+
     def init_optimizers(self) -> None:
         """Build the optimiser."""
         groups = [{**group, "base_lr": group["lr"]} for group in self.parameter_groups() if group["params"]]
@@ -85,6 +147,11 @@ class UpdateBrain(sb.Brain):
             last = min(epoch * self.hparams.valid_every, self.hparams.updates)
             factor = self.grad_accumulation_factor
             self.stream.window(self.optimizer_step * factor, (last - self.optimizer_step) * factor)
+
+    def evaluate_batch(self, batch: SpeechBatch, stage: sb.Stage) -> Tensor:
+        """Score one batch of dev or test."""
+        self.note_skipped(batch.skipped)
+        return super().evaluate_batch(batch.to(self.device), stage)
 
     def fit_batch(self, batch: SpeechBatch) -> Tensor:
         """Do one batch; one whose loss is not finite is counted, located and left out."""

@@ -24,6 +24,7 @@ STYLES = [
     for colour in COLOURS
 ]
 DIGEST = "s3-data"  # name of the image's text field that says which numbers it was drawn from
+SPARSITY = "sparsity (fraction of the masked weights removed)"
 LAYER = re.compile(r"layers\.(\d+)\.")
 
 
@@ -157,8 +158,9 @@ def plot_sparsity_curve(
     *,
     title: str = "",
     error: str = "CER",
+    along: str = SPARSITY,
 ) -> Path:
-    """Draw error against sparsity, with the spread over seeds as bars, and other methods as horizontal lines.
+    """Draw error against sparsity or another quantity, the spread over seeds as bars, levels as horizontal lines.
 
     Parameters
     ----------
@@ -170,6 +172,8 @@ def plot_sparsity_curve(
         Label to an error in percent, drawn as a dashed line.
     title, error : str
         The figure's title and the name of the error rate.
+    along : str
+        What the horizontal axis shows.
 
     Returns
     -------
@@ -177,7 +181,7 @@ def plot_sparsity_curve(
         The figure.
     """
     path = Path(path)
-    data = sparsity_curve_data(curves, levels, title, error)
+    data = sparsity_curve_data(curves, levels, title, error, along)
     if stored_digest(path) == digest(data):
         return path
     figure, (axis,) = _figure()
@@ -188,7 +192,7 @@ def plot_sparsity_curve(
         axis.errorbar(places, means, bars, label=label, markersize=4, capsize=3, **style)
     for colour, (label, level) in zip(COLOURS, levels.items(), strict=False):
         axis.axhline(level, label=label, color=colour, linestyle="--")
-    axis.set_xlabel("sparsity (fraction of the masked weights removed)")
+    axis.set_xlabel(along)
     axis.set_ylabel(f"{error} (%)")
     axis.set_title(title, fontsize="medium")
     if len(curves) + len(levels) > 6:
@@ -199,7 +203,11 @@ def plot_sparsity_curve(
 
 
 def sparsity_curve_data(
-    curves: Mapping[str, Sequence[tuple[float, Stat]]], levels: Mapping[str, float], title: str, error: str
+    curves: Mapping[str, Sequence[tuple[float, Stat]]],
+    levels: Mapping[str, float],
+    title: str,
+    error: str,
+    along: str = SPARSITY,
 ) -> dict[str, Any]:
     """Return what a sparsity curve is drawn from, in the form whose fingerprint the figure carries."""
     points = {
@@ -210,7 +218,9 @@ def sparsity_curve_data(
         for label, series in curves.items()
     }
     levels = {label: round(level, 6) for label, level in levels.items()}
-    return {"curves": points, "levels": levels, "title": title, "error": error}
+    data = {"curves": points, "levels": levels, "title": title, "error": error}
+    # sparsity goes without saying, in the fingerprints of committed figures too
+    return data if along == SPARSITY else {**data, "along": along}
 
 
 def plot_bytes(path: str | Path, curves: Mapping[str, Sequence[tuple[int, float]]]) -> Path:

@@ -24,6 +24,7 @@ from s3_speechbrain.report.runs import Evidence, Setting, load_evidence
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.sections import SECTIONS
 from s3_speechbrain.report.sweep import FIGURES, dense_beside, sweep_name, sweep_title, sweeps
+from s3_speechbrain.report.tokens import KEEP_RATIO, token_figures
 
 OPENING = re.compile(r"^<!-- results:([\w-]+) -->$")
 CLOSING = "<!-- /results -->"
@@ -37,6 +38,7 @@ PARTS = (
     ("Masks against dense finetuning elsewhere", "backbones"),
     ("Pruning while adapting", "pruning"),
     ("Masks of other languages", "cross_lingual"),
+    ("Fewer tokens", "tokens"),
     ("Benchmarks", "benchmarks"),
     ("Software", "versions"),
     ("Every setting", "runs"),
@@ -148,6 +150,9 @@ def figures(root: Path, evidence: Evidence) -> dict[Path, tuple[Any, Callable[[P
             sparsity_curve_data(curves, levels, title, error),
             partial(plot_sparsity_curve, curves=curves, levels=levels, title=title, error=error),
         )
+    for path, (curves, levels, title, error) in token_figures(evidence).items():
+        shown = {"curves": curves, "levels": levels, "title": title, "error": error, "along": KEEP_RATIO}
+        wanted[root / path] = (sparsity_curve_data(**shown), partial(plot_sparsity_curve, **shown))
     curves = bytes_curves(evidence)
     if curves:
         wanted[root / FIGURE] = (bytes_data(curves), partial(plot_bytes, curves=curves))

@@ -28,6 +28,7 @@ from s3_speechbrain.report.runs import (
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.sweep import masked_share, sweep
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
+from s3_speechbrain.report.tokens import tokens
 
 COMPARED = {"frozen": ("frozen",), "dense": ("dense", "dense_freeze"), "mask": ("mask",)}
 
@@ -161,6 +162,7 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "backbones": backbones,
     "pruning": pruning,
     "cross_lingual": cross_lingual,
+    "tokens": tokens,
     "benchmarks": benchmarks,
     "versions": versions,
     "runs": every_run,

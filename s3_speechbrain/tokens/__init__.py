@@ -4,12 +4,14 @@ from s3_speechbrain.tokens.calibration import threshold_for_keep_ratio, threshol
 from s3_speechbrain.tokens.config import (
     CALIBRATED,
     DETECTED,
+    ORACLES,
     SELECTORS,
     TAUGHT,
     TokenConfig,
     make_selector,
 )
 from s3_speechbrain.tokens.detector import DetectorConfig, TokenDetector, detector_loss
+from s3_speechbrain.tokens.files import DETECTOR_FILE, load_detector, save_detector
 from s3_speechbrain.tokens.labels import BLANK_POLICIES, collapse, keeps_string, salient_frames
 from s3_speechbrain.tokens.removal import Shortened, drop_tokens, merge_tokens, reinsert
 from s3_speechbrain.tokens.scorers import not_blank_logit
@@ -20,6 +22,8 @@ __all__ = [
     "CALIBRATED",
     "CUTS",
     "DETECTED",
+    "DETECTOR_FILE",
+    "ORACLES",
     "SELECTORS",
     "TAUGHT",
     "ConvSelector",
@@ -33,11 +37,13 @@ __all__ = [
     "detector_loss",
     "drop_tokens",
     "keeps_string",
+    "load_detector",
     "make_selector",
     "merge_tokens",
     "not_blank_logit",
     "reinsert",
     "salient_frames",
+    "save_detector",
     "threshold_for_keep_ratio",
     "threshold_for_recall",
 ]

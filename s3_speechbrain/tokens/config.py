@@ -1,7 +1,9 @@
 """Settings of a token selector, and the selector that they describe."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from torch import nn
 
@@ -32,7 +34,8 @@ SELECTORS = {
     "all": "every frame: the same training without shortening",
 }
 DETECTED = ("salad", "blank")  # need a trained detector
-TAUGHT = (*DETECTED, "oracle", "oracle_blank")  # need a teacher
+ORACLES = ("oracle", "oracle_blank")  # run the teacher
+TAUGHT = (*DETECTED, *ORACLES)  # need a teacher
 CALIBRATED = (*DETECTED, "oracle_blank", "vad", "merge")  # their threshold is chosen on dev
 
 
@@ -91,6 +94,19 @@ class TokenConfig:
             raise UserError(f"conv keeps one frame of k: give a keep_ratio of 1/k, not {self.keep_ratio}")
 
     @property
+    def used(self) -> dict[str, Any]:
+        """The settings that matter for this selector, for the record of a run."""
+        names = ["selector", "cut"]
+        names += ["keep_ratio" if self.recall is None else "recall"] * (
+            self.selector not in ("oracle", "all")
+        )
+        names += ["n_first", "blank_policy"] * (self.selector in ("salad", "oracle"))
+        names += ["detector"] * (self.selector in DETECTED)
+        names += ["jitter"] * (self.selector in CALIBRATED)
+        everything = dataclasses.asdict(self)
+        return {name: everything[name] for name in names}
+
+    @property
     def rule(self) -> dict[str, int | str]:
         """Arguments of `salient_frames`."""
         return {"n_first": self.n_first, "blank_policy": self.blank_policy}
@@ -126,7 +142,7 @@ def make_selector(
         If the detector or the teacher is missing, or a teacher cannot share the student's extractor.
     """
     name, ratio = config.selector, config.keep_ratio
-    if (name in DETECTED and detector is None) or (name.startswith("oracle") and teacher is None):
+    if (name in DETECTED and detector is None) or (name in ORACLES and teacher is None):
         raise UserError(f"{name} needs a {'detector' if name in DETECTED else 'teacher'}; train one first")
     if name in TAUGHT and not encoder.extractor_frozen:
         raise UserError(f"{name} reads the extractor's features, so the extractor has to stay frozen")

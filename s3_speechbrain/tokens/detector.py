@@ -64,6 +64,7 @@ class TokenDetector(nn.Module):
     def __init__(self, features: int, config: DetectorConfig | None = None) -> None:
         super().__init__()
         config = config or DetectorConfig()
+        self.features, self.config = features, config
         self.entry = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, config.width))
         self.blocks = nn.ModuleList(_Separable(config.width, config.kernel) for _ in range(config.layers))
         self.exit = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, 1))
