@@ -15,6 +15,8 @@ from torch import Tensor
 
 from s3_speechbrain.errors import UserError
 
+SAMPLE = 1 << 16  # entries that are looked at first
+
 
 def count_zeros(parts: Iterable[tuple[float, int]]) -> int:
     """Count the entries to remove, in exact decimal arithmetic.
@@ -73,7 +75,8 @@ def select_(
     keeps : sequence of bool Tensor
         Contiguous, of the scores' shapes; overwritten.
     room : fp32 array, optional
-        Working memory for scores on the CPU, at least as long as all scores together; overwritten.
+        Working memory for scores on the CPU, at least as long as all scores together; overwritten. Without it
+        the scores are not copied at once: slower for one matrix, faster for a whole network.
 
     Returns
     -------
@@ -93,7 +96,6 @@ def select_(
     entries = sum(score.numel() for score in scores)
     on_cpu = scores[0].device.type == "cpu"
     if on_cpu:
-        room = np.empty(entries, np.float32) if room is None else room[:entries]
         cut, kept = _compare_on_cpu(scores, zeros, keeps, room)
     else:
         cut, kept = _compare_on_device(scores, zeros, keeps)
@@ -112,23 +114,73 @@ def select_(
 
 
 def _compare_on_cpu(
-    scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor], room: np.ndarray
+    scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor], room: np.ndarray | None
 ) -> tuple[float, int]:
     # numpy partitions in linear time with vector instructions, and releases the interpreter lock, so that
     # several matrices can be renewed at once.
     flat = [score.detach().float().reshape(-1).numpy() for score in scores]
-    np.concatenate(flat, out=room)
-    np.abs(room, out=room)
-    room.partition(zeros - 1)
-    cut = room[zeros - 1]
+    if room is None:
+        room = np.empty(max(score.size for score in flat), np.float32)
+        cut = kth_magnitude(flat, zeros, room)
+    else:
+        cut = _partitioned(flat, zeros, room[: sum(score.size for score in flat)])
     kept = 0
     for score, keep in zip(flat, keeps, strict=True):
-        magnitude = np.abs(score, out=room[: score.size])  # the partitioned copy is used up
+        magnitude = np.abs(score, out=room[: score.size])
         mask = keep.view(-1).numpy()
         np.greater(magnitude, cut, out=mask)
         kept += int(np.count_nonzero(mask))
         torch.autograd.graph.increment_version(keep)  # numpy wrote behind autograd's back
     return float(cut), kept
+
+
+def _partitioned(flat: Sequence[np.ndarray], number: int, room: np.ndarray) -> np.float32:
+    np.concatenate(flat, out=room)
+    np.abs(room, out=room)
+    room.partition(number - 1)
+    return room[number - 1]
+
+
+def kth_magnitude(flat: Sequence[np.ndarray], number: int, room: np.ndarray) -> np.float32:
+    """Find the number-th smallest magnitude of several arrays without copying all of them at once.
+
+    A sample tells between which two values it almost surely lies; one pass counts what is below and gathers the
+    few entries in between. If the sample was wrong, everything is sorted out in one copy.
+
+    Parameters
+    ----------
+    flat : sequence of fp32 arrays
+        One axis each.
+    number : int
+        From 1.
+    room : fp32 array
+        Working memory, as long as the longest array; overwritten.
+
+    Returns
+    -------
+    float
+        Exact.
+    """
+    entries = sum(score.size for score in flat)
+    step = -(-entries // SAMPLE)
+    sample = np.sort(np.abs(np.concatenate([score[::step] for score in flat])))
+    place, margin = number * len(sample) // entries, 4 * round(len(sample) ** 0.5)  # eight deviations or more
+    low, high = (sample[min(max(place + side, 0), len(sample) - 1)] for side in (-margin, margin))
+    below = at_most = 0
+    between = []
+    for score in flat:
+        magnitude = np.abs(score, out=room[: score.size])
+        below += np.count_nonzero(magnitude < low)
+        above = ~(magnitude <= low)  # what is not a number ranks highest, as in a partition
+        at_most += magnitude.size - np.count_nonzero(above)
+        between.append(magnitude[above & (magnitude <= high)])
+    if below < number <= at_most:
+        return low
+    candidates = np.concatenate(between)
+    if not 0 < number - at_most <= candidates.size:
+        return _partitioned(flat, number, np.empty(entries, np.float32))
+    candidates.partition(number - at_most - 1)
+    return candidates[number - at_most - 1]
 
 
 def _compare_on_device(scores: Sequence[Tensor], zeros: int, keeps: Sequence[Tensor]) -> tuple[Tensor, int]:

@@ -184,12 +184,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(
     ("method", "kills"),
-    [
-        ("parp", [4]),
-        ("parp_p", [5]),
-        ("omp", [4, 5]),
-        ("imp", [1, 3]),
-    ],  # updates after which the process ends
+    [("parp_p", [4]), ("omp", [4, 5]), ("imp", [1, 3])],  # updates after which the process ends
 )
 def test_a_killed_run_goes_on_to_the_same_weights_masks_and_numbers(
     run, tmp_path, monkeypatch, method, kills

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.masking import selection
 from s3_speechbrain.masking.selection import count_zeros, keep_largest, select_
 
 # Few distinct values, so that most examples have ties at the cut.
@@ -53,6 +54,30 @@ def test_agrees_with_a_full_sort_over_several_tensors(values, data):
     assert int((~keep).sum()) == zeros
 
 
+@given(scores_with_ties, st.integers(1, 9), st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_cut_found_from_a_sample_is_exact_whatever_the_sample_says(values, size, data):
+    number = data.draw(st.integers(1, len(values)))
+    cut = data.draw(st.integers(0, len(values)))
+    parts = [np.array(part, np.float32) for part in (values[:cut], values[cut:]) if part]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "SAMPLE", size)
+        found = selection.kth_magnitude(parts, number, np.empty(len(values), np.float32))
+    assert found == sorted(map(abs, values))[number - 1]
+
+
+@pytest.mark.parametrize("order", ["random", "ascending", "half zeros"])
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.5, 0.7, 0.999, 1.0])
+def test_cuts_of_many_entries_are_exact(order, share):
+    values = torch.randn(300_000, generator=torch.Generator().manual_seed(0))
+    values = values.sort().values if order == "ascending" else values
+    values[::2] *= order != "half zeros"
+    parts = [part.numpy() for part in values.split([100, 200_000, 99_900])]
+    number = round(share * 300_000)
+    found = selection.kth_magnitude(parts, number, np.empty(200_000, np.float32))
+    assert found == values.abs().sort().values[number - 1]
+
+
 @given(scores_with_ties, st.data())
 @settings(max_examples=60, deadline=None)
 def test_a_threshold_is_only_given_if_it_separates(values, data):
@@ -72,6 +97,13 @@ def test_half_precision_scores_are_ranked_without_loss():
 def test_scores_that_are_not_numbers_are_refused():
     with pytest.raises(UserError, match="learning rate"):
         keep_largest([torch.tensor([1.0, np.nan, 2.0])], 1)
+
+
+def test_one_score_in_many_that_is_not_a_number_is_found():
+    scores = torch.randn(300_000, generator=torch.Generator().manual_seed(0))
+    scores[123_456] = torch.nan
+    with pytest.raises(UserError, match="learning rate"):
+        keep_largest([scores], 150_000)
 
 
 def test_autograd_learns_that_a_mask_was_overwritten():
