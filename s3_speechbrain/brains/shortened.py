@@ -7,6 +7,8 @@ import speechbrain as sb
 from torch import Tensor, nn
 
 from s3_speechbrain.brains.ctc import CTCBrain
+from s3_speechbrain.brains.model import Recogniser
+from s3_speechbrain.macs import count_macs
 from s3_speechbrain.tokens import Shortened
 
 
@@ -69,6 +71,43 @@ class TokenBrain(CTCBrain):
             self.tested.append(self.seen.keep_ratio)
 
     def details(self) -> dict[str, Any]:
-        """Return the token keep ratio on the first test set, and what is known about the selector."""
-        counted = {"keep_ratio": self.tested[0], "reinserted_share": self.trained_on.reinserted_share}
-        return {"tokens": {**self.facts, **counted, "cut": self.recogniser.selector.cut}}
+        """Return the token keep ratio on the first test set, what is known about the selector, and MACs."""
+        ratio = self.tested[0]
+        counted = {"keep_ratio": ratio, "reinserted_share": self.trained_on.reinserted_share}
+        tokens = {**self.facts, **counted, "cut": self.recogniser.selector.cut}
+        return {**super().details(), "tokens": tokens, "macs": token_macs(self.recogniser, ratio)}
+
+
+def token_macs(model: Recogniser, keep_ratio: float, seconds: float = 10.0) -> dict[str, float]:
+    """Count the MACs of encoder and selector for a clip of which a share of the frames is left.
+
+    Parameters
+    ----------
+    model : Recogniser
+        With a selector.
+    keep_ratio : float
+        Share of the frames left.
+    seconds : float
+        Length of the clip.
+
+    Returns
+    -------
+    dict
+        ``seconds``; ``transformer`` and ``total`` with the selector's own in both; ``dense_transformer`` and
+        ``dense_total`` without a selector.
+    """
+    encoder, selector = model.encoder, model.selector
+    frames = int(encoder.frame_count(round(seconds * encoder.sampling_rate)))
+    dense = count_macs(encoder, seconds)
+    short = count_macs(encoder, seconds, max(1, round(keep_ratio * frames)))
+    chosen = selector.macs(frames)
+    total = short.total + chosen
+    if selector.cut == "after_positions":  # projection and positions are computed for every frame
+        total += dense.projection + dense.positional - short.projection - short.positional
+    return {
+        "seconds": seconds,
+        "transformer": short.transformer + chosen,
+        "total": total,
+        "dense_transformer": dense.transformer,
+        "dense_total": dense.total,
+    }

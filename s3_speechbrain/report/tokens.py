@@ -91,6 +91,7 @@ def _dense(evidence: Evidence, place: Place) -> Setting | None:
 
 def _row(setting: Setting, title: str, kept: str) -> list[str]:
     recall = setting.stat("tokens.dev.recall")
+    share, dense = setting.stat("macs.total"), setting.stat("macs.dense_total")
     return [
         title,
         variant(setting.first),
@@ -99,6 +100,7 @@ def _row(setting: Setting, title: str, kept: str) -> list[str]:
         spread(setting.error("test")),
         spread(setting.stat("test.WER")),
         number(recall.mean, 3) if recall else "",
+        number(share.mean / dense.mean, 3) if share and dense else "",
         number(setting.stat("speed.rtf").mean, 4),
     ]
 
@@ -122,8 +124,9 @@ def _one_place(evidence: Evidence, place: Place, settings: Sequence[Setting]) ->
     return "\n\n".join(
         [
             f"**{_title(place)}.** The keep ratio is that on test, `recall` the share of the salient frames of dev "
-            f"that the detector keeps.{manifests_note(shown)}",
-            markdown(Table([*header, "recall", "RTF"], rows, 2)),
+            f"that the detector keeps, `MACs` the share of the dense encoder's, extractor and selector included, for "
+            f"a clip of 10 s.{manifests_note(shown)}",
+            markdown(Table([*header, "recall", "MACs", "RTF"], rows, 2)),
             f"![{name} against the token keep ratio: {_title(place)}]({_figure(place)})",
             commands(shown),
         ]

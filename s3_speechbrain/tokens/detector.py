@@ -69,6 +69,11 @@ class TokenDetector(nn.Module):
         self.blocks = nn.ModuleList(_Separable(config.width, config.kernel) for _ in range(config.layers))
         self.exit = nn.Sequential(nn.LayerNorm(config.width), nn.Linear(config.width, 1))
 
+    def macs(self, frames: int) -> int:
+        """Count its multiply-accumulate operations: every weight but those of norms, once per frame."""
+        layers = (module for module in self.modules() if isinstance(module, nn.Linear | nn.Conv1d))
+        return frames * sum(layer.weight.numel() for layer in layers)
+
     def forward(self, features: Tensor, frames: Tensor, wavs: Tensor | None = None) -> Tensor:
         """Return logits (B, T) of features (B, T, E) with valid frames (B,); padding is never seen."""
         del wavs

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.encoders.waveform import valid
+from s3_speechbrain.macs import count_macs
 from s3_speechbrain.tokens.labels import salient_frames
 
 GOLDEN = 0.6180339887498949
@@ -127,6 +128,12 @@ class TeacherScorer(nn.Module):
             target,
         )
         self.rule = {"n_first": n_first, "blank_policy": blank_policy, "blank": blank}
+
+    def macs(self, frames: int) -> int:
+        """Count those of the teacher behind the extractor, without its head."""
+        seconds = frames * SpeechEncoder.frame_stride / SpeechEncoder.sampling_rate
+        counted = count_macs(self.encoder, seconds, frames)
+        return counted.total - counted.extractor
 
     def train(self, mode: bool = True) -> "TeacherScorer":
         """Stay in evaluation mode: no dropout in a teacher."""

@@ -48,6 +48,11 @@ class TokenSelector(nn.Module):
         """
         raise NotImplementedError
 
+    def macs(self, frames: int) -> int:
+        """Count the multiply-accumulate operations that choosing takes for a clip of so many frames."""
+        del frames
+        return 0
+
 
 class ScoredSelector(TokenSelector):
     """Keep the frames whose score is above a threshold, and each clip's first.
@@ -85,6 +90,10 @@ class ScoredSelector(TokenSelector):
         self.reduce, self.cut, self.jitter = reduce, cut, jitter
         self.needs_wave = getattr(scorer, "needs_wave", False)
         self.steady = jitter == 0 and getattr(scorer, "steady", True)
+
+    def macs(self, frames: int) -> int:
+        """Count those of the scorer; see `TokenSelector`."""
+        return self.scorer.macs(frames) if hasattr(self.scorer, "macs") else 0
 
     @torch.no_grad()
     def scores(self, features: Tensor, frames: Tensor, wavs: Tensor | None = None) -> Tensor:
@@ -129,6 +138,10 @@ class ConvSelector(TokenSelector):
         with torch.no_grad():
             self.conv.weight.copy_(torch.eye(width)[:, :, None].expand(-1, -1, factor) / factor)
             self.conv.bias.zero_()
+
+    def macs(self, frames: int) -> int:
+        """Count those of the convolution; see `TokenSelector`."""
+        return self.conv.weight.numel() * -(-frames // self.factor)
 
     def forward(
         self, features: Tensor, frames: Tensor, needed: Tensor | None = None, wavs: Tensor | None = None

@@ -8,7 +8,8 @@ from token_selectors import build, speech
 from s3_speechbrain.brains.batches import Clips, make_dataset
 from s3_speechbrain.brains.methods import finetune_, freeze_weights_
 from s3_speechbrain.brains.model import CTCHead, Recogniser, fill_cache
-from s3_speechbrain.brains.shortened import TokenCount
+from s3_speechbrain.brains.shortened import TokenCount, token_macs
+from s3_speechbrain.macs import count_macs
 from s3_speechbrain.masking import MaskConfig, mask_
 from s3_speechbrain.tokens import Shortened
 
@@ -163,3 +164,19 @@ def test_frames_are_counted():
         count.add(torch.tensor(frames), short)
     assert count.keep_ratio == 0.5
     assert count.reinserted_share == pytest.approx(0.1)
+
+
+def test_macs_by_hand(tiny_encoder):
+    frames = 499  # of 10 s
+    detector = 8 * 8 + 2 * (5 * 8 + 8 * 8) + 8  # entry, two depthwise-separable layers, exit
+    short, dense = (count_macs(recogniser(tiny_encoder, "all").encoder, 10.0, n) for n in (250, frames))
+    found = token_macs(recogniser(tiny_encoder, "salad"), 0.5)
+    assert found["total"] == short.total + frames * detector
+    assert found["transformer"] == short.transformer + frames * detector
+    assert (found["dense_transformer"], found["dense_total"]) == (dense.transformer, dense.total)
+    late = token_macs(recogniser(tiny_encoder, "salad", cut="after_positions"), 0.5)
+    assert late["total"] == dense.total - dense.transformer + found["transformer"]
+    stride = token_macs(recogniser(tiny_encoder, "conv"), 0.5)
+    assert stride["total"] == short.total + 250 * 2 * 8 * 8
+    perfect = token_macs(recogniser(tiny_encoder, "oracle"), 0.5)
+    assert perfect["total"] == short.total + dense.total - dense.extractor
