@@ -72,7 +72,8 @@ def count_macs(encoder: nn.Module, seconds: float, frames: int | None = None) ->
     ----------
     encoder : nn.Module
         A `SpeechEncoder`, a bare Hugging Face encoder of one of its families, or a module that holds one. Masked
-        weights count as if dense, as they take the same time; what is sliced off does not count.
+        weights count as if dense, as they take the same time; what is sliced off does not count. Nor do low-rank
+        adapters, which can be added to the weights.
     seconds : float
         Length of the clip at 16 kHz.
     frames : int, optional
@@ -100,7 +101,9 @@ def operations(encoder: nn.Module, seconds: float, frames: int | None = None) ->
             yield Operation("scores", _attention_macs(layer, frames), prefix + name)
         if not isinstance(layer, nn.Linear | nn.Conv1d) or name.endswith("gru_rel_pos_linear"):
             continue
-        part, positions = group_of(name), frames
+        if ".adapter_" in name:
+            continue
+        part, positions = group_of(name.removesuffix(".pretrained_module")), frames
         if part == "extractor":
             positions = extracted[name]
         elif "pos_conv_embed" in name:
@@ -133,7 +136,8 @@ def _outputs(conv: nn.Conv1d, inputs: int) -> int:
 
 
 def _attention_macs(attention: nn.Module, frames: int) -> int:
-    inner = attention.out_proj.in_features  # 0 for a layer without heads
+    output = getattr(attention.out_proj, "pretrained_module", attention.out_proj)  # behind an adapter
+    inner = output.in_features  # 0 for a layer without heads
     macs = 2 * frames * frames * inner
     gate = getattr(attention, "gru_rel_pos_linear", None)
     if gate is not None:

@@ -6,6 +6,7 @@ from families import CONFIGS, make_family, write_family
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, Wav2Vec2Config
 
+from s3_speechbrain.brains.methods import finetune_
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.macs import Macs, count_macs
@@ -86,3 +87,10 @@ def test_parts_add_up_and_have_names():
 def test_a_module_without_an_encoder_is_refused():
     with pytest.raises(UserError, match="holds no encoder"):
         count_macs(torch.nn.Linear(2, 2), 1.0)
+
+
+def test_adapters_do_not_count(tmp_path):
+    encoder = SpeechEncoder(str(write_family("wav2vec2-group", tmp_path)))
+    dense = count_macs(encoder, 0.5)
+    finetune_(encoder, "lora", 2, 4.0)
+    assert count_macs(encoder, 0.5) == dense

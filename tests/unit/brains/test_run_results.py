@@ -109,6 +109,15 @@ class FakeBrain:
     def past_rounds(self):
         return self.history.rounds
 
+    def selectable(self, row):
+        return True
+
+    def details(self):
+        return {"own": 1}
+
+    def leave_behind(self, folder):
+        self.events.append("leave_behind")
+
     def sparsity(self):
         return {"masked": 0.25, "linears": 0.2, "model": 0.1, "per_layer": {"encoder.layers.0.fc1": 0.25}}
 

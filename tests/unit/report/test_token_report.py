@@ -20,6 +20,7 @@ def evidence(make_run):
             config={"start_from": "teacher", "adapt": "dense", **(config or {}), "tokens": settings}
             | ({"tokens": {**settings, **config["tokens"]}} if config and "tokens" in config else {}),
             tokens={"selector": selector, "keep_ratio": kept, "dev": {"recall": 0.912}},
+            macs={"total": 60, "dense_total": 80},
             **changes,
         )
 
@@ -52,7 +53,7 @@ def test_rows_come_in_the_order_of_selectors_with_their_ablations(evidence):
         ["SALAD", "detector of it", "0.500"],
         ["uniform skipping", "", "0.500"],
     ]
-    assert rows[4][4:] == ["24.00 ± 1.41 (2)", "31.00 ± 0.00 (2)", "0.912", "0.0100"]
+    assert rows[4][4:] == ["24.00 ± 1.41 (2)", "31.00 ± 0.00 (2)", "0.912", "0.750", "0.0100"]
 
 
 def test_curves_show_the_usual_setting_that_dev_chooses_and_dense_as_a_line(evidence):
