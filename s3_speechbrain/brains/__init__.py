@@ -11,7 +11,7 @@ from s3_speechbrain.brains.multilingual import JointMaskBrain, LanguageHeads, Mu
 from s3_speechbrain.brains.pruning_run import PruningRun
 from s3_speechbrain.brains.results import finish, finish_languages, say_finished, say_if_finished
 from s3_speechbrain.brains.schedules import tri_stage
-from s3_speechbrain.brains.single import finetune_language, mask_language, train_language
+from s3_speechbrain.brains.single import finetune_language, mask_language, train_in_stages, train_language
 from s3_speechbrain.brains.token_run import TokenRun
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "say_finished",
     "say_if_finished",
     "start",
+    "train_in_stages",
     "train_language",
     "tri_stage",
 ]

@@ -1,17 +1,20 @@
 """One language from data to results: what every single-language recipe does around its method."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from speechbrain.utils.run_opts import RunOptions
 
 from s3_speechbrain.brains.corpus import load_corpus
 from s3_speechbrain.brains.ctc import CTCBrain
+from s3_speechbrain.brains.experiment import start
 from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.methods import encoder_options, finetune_, freeze_weights_
 from s3_speechbrain.brains.model import Recogniser
-from s3_speechbrain.brains.results import finish
+from s3_speechbrain.brains.results import finish, say_if_finished
+from s3_speechbrain.brains.staged_run import StagedRun
 from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.errors import UserError
 from s3_speechbrain.masking import mask_
 from s3_speechbrain.measure import reset_peak_rss
 
@@ -124,3 +127,36 @@ def finetune_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
     return train_language(
         hparams, run_opts, adapt_, recipe="finetuning", method=method, freeze_updates=held, **options
     )
+
+
+def train_in_stages(
+    argv: Sequence[str] | None,
+    recipe: str,
+    methods: Mapping[str, tuple[type[StagedRun], Callable[[Any], CTCBrain]]],
+) -> None:
+    """Prepare the data, train the stages of a method, test the best checkpoint, write the results.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The command line; default that of the process.
+    recipe : str
+        For the record.
+    methods : mapping
+        What ``method`` may be: the kind of run, and what it does with it; it returns the Brain of the last stage.
+
+    Raises
+    ------
+    UserError
+        For an unknown method.
+    """
+    hparams, run_opts = start(argv)
+    if say_if_finished(hparams):
+        return
+    if hparams["method"] not in methods:
+        raise UserError(f"method is {hparams['method']!r}: choose one of {', '.join(methods)}")
+    kind, method = methods[hparams["method"]]
+    run = kind(hparams, load_corpus(hparams), run_opts)
+    brain = method(run)
+    brain.train()
+    finish(brain, recipe=recipe, method=run.recorded_as, earlier=run.earlier, options=run.options)

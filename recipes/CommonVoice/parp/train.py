@@ -9,16 +9,8 @@ Run ``python train.py hparams/demo.yaml --data_folder PATH/prompts --language fr
 import sys
 from collections.abc import Sequence
 
-from s3_speechbrain.brains import (
-    CTCBrain,
-    PruningRun,
-    finish,
-    freeze_weights_,
-    load_corpus,
-    say_if_finished,
-    start,
-)
-from s3_speechbrain.errors import UserError, tell_user_errors
+from s3_speechbrain.brains import CTCBrain, PruningRun, freeze_weights_, train_in_stages
+from s3_speechbrain.errors import tell_user_errors
 from s3_speechbrain.masking import MaskConfig, mask_
 from s3_speechbrain.pruning import imp_sparsities, random_masks
 
@@ -86,23 +78,15 @@ def s3_prune(run: PruningRun) -> CTCBrain:
 
 
 METHODS = {
-    method.__name__: method
+    method.__name__: (PruningRun, method)
     for method in (parp, parp_p, mpi, rp, rp_uniform, foreign, omp, imp, parp_mask, s3_prune)
 }
 
 
 @tell_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prepare the data, train the stages of the chosen method, test the best checkpoint, write results."""
-    hparams, run_opts = start(argv)
-    if say_if_finished(hparams):
-        return
-    if hparams["method"] not in METHODS:
-        raise UserError(f"method is {hparams['method']!r}: choose one of {', '.join(METHODS)}")
-    run = PruningRun(hparams, load_corpus(hparams), run_opts)
-    brain = METHODS[hparams["method"]](run)
-    brain.train()
-    finish(brain, recipe="parp", method=run.recorded_as, earlier=run.earlier, options=run.options)
+    """Train the stages of the method that the settings name."""
+    train_in_stages(argv, "parp", METHODS)
 
 
 if __name__ == "__main__":
