@@ -12,6 +12,7 @@ from s3_speechbrain.brains.pruning_run import PruningRun
 from s3_speechbrain.brains.results import finish, finish_languages, say_finished, say_if_finished
 from s3_speechbrain.brains.schedules import tri_stage
 from s3_speechbrain.brains.single import finetune_language, mask_language, train_in_stages, train_language
+from s3_speechbrain.brains.structured_run import StructuredRun
 from s3_speechbrain.brains.token_run import TokenRun
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "MultilingualBrain",
     "PruningRun",
     "Recogniser",
+    "StructuredRun",
     "TokenRun",
     "deposit",
     "encoder_options",

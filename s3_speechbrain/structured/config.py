@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.structured.costs import BUDGETS
-from s3_speechbrain.structured.importance import SIDES
+from s3_speechbrain.structured.importance import SCALES, SIDES
 from s3_speechbrain.structured.masks import STARTS
 from s3_speechbrain.structured.schedules import STRATEGIES, Plan
 from s3_speechbrain.structured.units import KINDS
 
-GROWTHS = ("gradient", "random")
+SCORES = ("magnitude", "contribution")
+GROWTHS = ("gradient", "contribution", "random")
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,13 @@ class StructuredConfig:
         Which units may go; see `units`.
     floor : mapping of str to int
         By kind, how many units every layer keeps at least; none for a kind that is not named.
+    score : {"magnitude", "contribution"}
+        What decides which units are removed or dropped: the size of their weights, or how much the loss would
+        change without them; see `UnitMask`.
     side : {"unit", "columns"}
-        Which weights of a unit are ranked, and for PARP also set to zero.
+        Which weights of a unit are ranked by magnitude, and for PARP set to zero.
+    scale : {"none", "kind", "group"}
+        What scores are divided by before all units are ranked together; see `comparable`.
     start, until : float
         Shares of the run: when units are removed, and until when they are adjusted.
     every : int
@@ -40,9 +47,9 @@ class StructuredConfig:
     drop : float
         Share of the active units that the first adjustment drops, measured in what they cost.
     window : int
-        Updates before an adjustment whose gradients decide what grows.
-    grow : {"gradient", "random"}
-        How the units to grow are chosen.
+        Updates whose gradients decide what goes (by contribution) and comes.
+    grow : {"gradient", "contribution", "random"}
+        How the units to grow are chosen; see `UnitMask`.
     grow_from : {"zero", "held", "pretrained"}
         Their weights; see `change_`.
     seed : int
@@ -60,7 +67,9 @@ class StructuredConfig:
     seconds: float = 10.0
     kinds: Sequence[str] = ("heads", "neurons")
     floor: Mapping[str, int] = field(default_factory=lambda: {"heads": 1, "neurons": 16, "channels": 16})
+    score: str = "magnitude"
     side: str = "unit"
+    scale: str = "kind"
     start: float = 0.0
     until: float = 0.6
     every: int = 20
@@ -74,7 +83,9 @@ class StructuredConfig:
         for name, choices in (
             ("strategy", STRATEGIES),
             ("budget", BUDGETS),
+            ("score", SCORES),
             ("side", SIDES),
+            ("scale", SCALES),
             ("grow", GROWTHS),
             ("grow_from", STARTS),
         ):
@@ -83,8 +94,31 @@ class StructuredConfig:
         unknown = sorted(set(self.floor) - set(KINDS))
         if unknown:
             raise UserError(f"floor names {unknown[0]!r}: its keys are kinds of units, {', '.join(KINDS)}.")
+        early = self.start == 0 or self.strategy == "one_shot"
+        if self.score == "contribution" and self.strategy != "random" and early:
+            raise UserError(
+                "score contribution needs gradients before units are removed: begin later, for example after a "
+                "twentieth of the updates, with another strategy than one_shot."
+            )
         if not self.seconds > 0:
             raise UserError(f"seconds is {self.seconds}: give the length of a clip above 0.")
+
+    @property
+    def used(self) -> dict[str, Any]:
+        """The settings that matter for this strategy, for the record of a run."""
+        ranked, adjusted = self.strategy != "random", self.strategy == "safari"
+        parp = self.strategy.startswith("parp")
+        collected = self.score == "contribution" or (adjusted and self.grow != "random")
+        names = ["strategy", "keep", "budget", "kinds", "floor"]
+        names += ["seconds"] * self.budget.endswith("macs")
+        names += ["score", "scale"] * ranked
+        names += ["side"] * (parp or (ranked and self.score == "magnitude"))
+        names += ["start"] * (self.strategy != "one_shot")
+        names += ["every"] * (adjusted or parp)
+        names += ["until"] * (adjusted or self.strategy == "parp_final")
+        names += ["drop", "grow", "grow_from"] * adjusted
+        names += ["window"] * (ranked and collected)
+        return {name: getattr(self, name) for name in names}
 
     def plan(self, updates: int) -> Plan:
         """Lay the shares out over a number of updates."""

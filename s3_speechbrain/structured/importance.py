@@ -1,4 +1,4 @@
-"""How much a unit matters: the mean magnitude of its weights."""
+"""How much a unit matters: the mean magnitude of its weights, and how scores of unlike units compare."""
 
 from collections.abc import Mapping
 
@@ -9,6 +9,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.structured.units import UnitGroup, parameter_at, per_unit
 
 SIDES = ("unit", "columns")
+SCALES = ("none", "kind", "group")
 
 
 def magnitude(encoder: nn.Module, units: Mapping[str, UnitGroup], side: str = "unit") -> dict[str, Tensor]:
@@ -50,3 +51,38 @@ def chance(units: Mapping[str, UnitGroup], seed: int) -> dict[str, Tensor]:
     """Score units at random, uniformly between 0 and 1; the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.rand(group.count, generator=generator).double() for name, group in units.items()}
+
+
+def comparable(scores: Mapping[str, Tensor], scale: str) -> dict[str, Tensor]:
+    """Divide scores by the mean of their like, so that units of another kind or layer compete fairly.
+
+    Parameters
+    ----------
+    scores : mapping of str to Tensor
+        By group, 0 or more, one per unit.
+    scale : {"none", "kind", "group"}
+        Leave them; divide by the mean over all units of the kind; or of the group, one kind in one layer.
+
+    Returns
+    -------
+    dict of str to Tensor
+        New scores, float64; where the mean is 0 they stay 0.
+
+    Raises
+    ------
+    UserError
+        If there is no such scale.
+    """
+    if scale not in SCALES:
+        raise UserError(f"scale is {scale!r}: choose one of {', '.join(SCALES)}.")
+    found = {name: values.double() for name, values in scores.items()}
+    if scale == "none":
+        return found
+    like: dict[str, list[str]] = {}
+    for name in found:
+        like.setdefault(name if scale == "group" else name.partition(".")[0], []).append(name)
+    for names in like.values():
+        mean = torch.cat([found[name] for name in names]).mean()
+        for name in names:
+            found[name] = found[name] / mean if mean > 0 else found[name]
+    return found

@@ -9,6 +9,7 @@ If rows *and* columns were zero, both gradients would be zero as well, and no un
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ STARTS = ("zero", "held", "pretrained")
 
 
 class UnitMask(nn.Module):
-    """Zeroes the columns of removed units, and sums up the size of their gradients on request.
+    """Zeroes the columns of removed units, and sums up what their gradients say on request.
 
     Parameters
     ----------
@@ -35,20 +36,26 @@ class UnitMask(nn.Module):
         True where a unit is active, shape (units,).
     gradient : Tensor
         Mean magnitude of the dense gradient of each unit's columns, summed over the batches collected.
+    contribution : Tensor
+        How much the loss would change without the unit, to first order and per weight: magnitude of the sum of
+        weight times gradient over the columns, divided by their number, summed over the batches. For a removed
+        unit, how much it would change with the weights that are below the mask.
     enforced : bool
         Whether the mask acts in training; in evaluation it always does.
     collecting : bool
-        Whether backward passes add to `gradient`.
+        Whether backward passes add to `gradient` and `contribution`.
     """
 
     keep: Tensor
     gradient: Tensor
+    contribution: Tensor
 
     def __init__(self, group: UnitGroup) -> None:
         super().__init__()
         self.columns = group.columns
         self.register_buffer("keep", torch.ones(group.count, dtype=torch.bool))
         self.register_buffer("gradient", torch.zeros(group.count))
+        self.register_buffer("contribution", torch.zeros(group.count))
         self.enforced = True
         self.collecting = False
 
@@ -66,11 +73,14 @@ class UnitMask(nn.Module):
         elif self.collecting:
             masked = weight.view_as(weight)  # a parameter itself would keep the hook for ever
         if self.collecting and masked.requires_grad:
-            masked.register_hook(self._collect)
+            masked.register_hook(partial(self._collect, weight.detach()))
         return masked
 
-    def _collect(self, gradient: Tensor) -> None:
-        self.gradient += per_unit(gradient.detach().abs(), self.columns).float().mean(1)
+    @torch.no_grad()
+    def _collect(self, weight: Tensor, gradient: Tensor) -> None:
+        gradient = per_unit(gradient.float(), self.columns)
+        self.gradient += gradient.abs().mean(1)
+        self.contribution += (gradient * per_unit(weight, self.columns)).mean(1).abs()
 
 
 class KeptLayerNorm(nn.LayerNorm):
@@ -151,9 +161,22 @@ def kept_units(encoder: nn.Module, units: Mapping[str, UnitGroup]) -> dict[str, 
     return {name: mask.keep.detach().cpu().clone() for name, mask in unit_masks(encoder, units).items()}
 
 
-def collected_gradients(encoder: nn.Module, units: Mapping[str, UnitGroup]) -> dict[str, Tensor]:
-    """Read the sizes of the gradients collected since the last change of the masks, of all processes together."""
-    found = {name: mask.gradient.detach().clone() for name, mask in unit_masks(encoder, units).items()}
+def collected(encoder: nn.Module, units: Mapping[str, UnitGroup], what: str) -> dict[str, Tensor]:
+    """Read what was collected since the last change of the masks, from all processes together.
+
+    Parameters
+    ----------
+    encoder, units
+        As for `unit_masks`.
+    what : {"gradient", "contribution"}
+        See `UnitMask`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By group, one number per unit, on the CPU.
+    """
+    found = {name: getattr(mask, what).detach().clone() for name, mask in unit_masks(encoder, units).items()}
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         for values in found.values():
             torch.distributed.all_reduce(values)
@@ -220,6 +243,7 @@ def change_(
             _set_(parameter_at(encoder, units[name].columns.parameter), units[name].columns, came, 0)
         mask.keep.copy_(new)
         mask.gradient.zero_()
+        mask.contribution.zero_()
 
 
 @torch.no_grad()
@@ -286,9 +310,21 @@ def release_(encoder: nn.Module, units: Mapping[str, UnitGroup]) -> dict[str, Te
     keep = kept_units(encoder, units)
     zero_(encoder, units)
     for group in units.values():
-        parametrize.remove_parametrizations(_layer(encoder, group), "weight", leave_parametrized=False)
+        _take_off_(_layer(encoder, group))
         for place in group.norms:
             norm = encoder.get_submodule(place)
             del norm.mask
             norm.__class__ = nn.LayerNorm
     return keep
+
+
+def _take_off_(layer: nn.Module) -> None:
+    """Give a layer its former class and its weight back.
+
+    `parametrize.remove_parametrizations` deletes the weight's property from the layer's class, which deep copies of
+    the layer share: after releasing one, the others would be broken.
+    """
+    weight = layer.parametrizations.weight.original
+    del layer.parametrizations
+    layer.__class__ = type(layer).__bases__[0]
+    layer.weight = weight

@@ -6,10 +6,10 @@ from torch.optim import Optimizer
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.structured.config import StructuredConfig
 from s3_speechbrain.structured.costs import unit_cost
-from s3_speechbrain.structured.importance import chance, magnitude
+from s3_speechbrain.structured.importance import chance, comparable, magnitude
 from s3_speechbrain.structured.masks import (
     change_,
-    collected_gradients,
+    collected,
     forget_,
     hold_,
     kept_units,
@@ -71,7 +71,9 @@ class Rounds:
 
     def before(self, update: int) -> None:
         """Prepare the masks for the training step that follows so many updates."""
-        set_modes_(self.encoder, self.units, self.plan.enforced(update), self.plan.collecting(update))
+        needed = {"adjust"} if self.config.score == "magnitude" else {"select", "adjust", "reprune"}
+        collecting = self.plan.collecting(update, needed)
+        set_modes_(self.encoder, self.units, self.plan.enforced(update), collecting)
 
     def after(self, update: int, optimizer: Optimizer | None = None) -> str | None:
         """Do what is due after so many updates; returns its name, as `Plan.event`."""
@@ -102,14 +104,21 @@ class Rounds:
         if self.config.strategy == "random":
             scores = chance(self.units, self.config.seed)
         else:
-            scores = magnitude(self.encoder, self.units, self.config.side)
+            scores = self._scores(self.config.score)
         return select(scores, self.cost, self.budget, self.config.floor)
 
     def _adjusted(self, update: int) -> dict[str, Tensor]:
-        if self.config.grow == "gradient":
-            gradients = collected_gradients(self.encoder, self.units)
+        if self.config.grow == "random":
+            wanted = chance(self.units, self.config.seed + update)
         else:
-            gradients = chance(self.units, self.config.seed + update)
-        weights = magnitude(self.encoder, self.units, self.config.side)
+            wanted = self._scores(self.config.grow)
         drop = self.plan.drop_at(update)
-        return adjust(self.kept(), weights, gradients, drop, self.cost, self.budget, self.config.floor)
+        present = self._scores(self.config.score)
+        return adjust(self.kept(), present, wanted, drop, self.cost, self.budget, self.config.floor)
+
+    def _scores(self, what: str) -> dict[str, Tensor]:
+        if what == "magnitude":
+            scores = magnitude(self.encoder, self.units, self.config.side)
+        else:
+            scores = collected(self.encoder, self.units, what)
+        return comparable(scores, self.config.scale)

@@ -1,6 +1,7 @@
 """When units are removed, dropped and grown: pure functions of the number of updates done."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from s3_speechbrain.errors import UserError
@@ -27,7 +28,7 @@ class Plan:
     drop : float
         Share of the active units' cost that the first adjustment may drop, in [0, 1]; it falls to 0 at `until`.
     window : int
-        Updates before an adjustment whose gradients are collected, at most `every`.
+        Updates before an event whose gradients are collected, at most `every`.
 
     Raises
     ------
@@ -95,12 +96,9 @@ class Plan:
         """Tell whether the mask acts in the training step that follows so many updates."""
         return not self.parp or (self.strategy == "parp_final" and update >= self.until)
 
-    def collecting(self, update: int) -> bool:
-        """Tell whether the step that follows so many updates adds to the gradients for the next adjustment."""
-        if self.strategy != "safari" or update < self.first:
-            return False
-        next_one = update + self.every - (update - self.first) % self.every
-        return next_one - update <= self.window and self.event(next_one) == "adjust"
+    def collecting(self, update: int, events: Collection[str]) -> bool:
+        """Tell whether the step that follows so many updates adds to the gradients for one of some events."""
+        return any(self.event(later) in events for later in range(update + 1, update + self.window + 1))
 
     def drop_at(self, update: int) -> float:
         """Return the share to drop after so many updates: ``drop / 2 * (1 + cos(pi * progress))``, then 0."""

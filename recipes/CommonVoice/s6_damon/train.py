@@ -1,17 +1,20 @@
-"""Fewer tokens for the transformer (SALAD of S6-DAMON), and all that it is compared with.
+"""Fewer tokens for the transformer (SALAD of S6-DAMON), fewer structures in it (SAFARI), and their baselines.
 
 A teacher, finetuned with CTC, repeats itself: most frames carry the label of the frame before. A small detector
 learns from the teacher which frames begin something new; the others are dropped behind the convolutional
-extractor, and the network is finetuned on what is left.
+extractor, and the network is finetuned on what is left. SAFARI removes attention heads and neurons of a finetuned
+network under a budget, and grows others in their place while it is finetuned; in the end what is removed is cut off,
+and a smaller network remains.
 
-Run ``python train.py hparams/salad.yaml --data_folder PATH/prompts --language fr --keep_ratio 0.5``.
+Run ``python train.py hparams/salad.yaml --data_folder PATH/prompts --language fr --keep_ratio 0.5``
+or ``python train.py hparams/safari.yaml --data_folder PATH/prompts --language fr --keep 0.5``.
 """
 
 import sys
 from collections.abc import Sequence
 
-from s3_speechbrain.brains import CTCBrain, TokenRun, finish, load_corpus, say_if_finished, start
-from s3_speechbrain.errors import UserError, tell_user_errors
+from s3_speechbrain.brains import CTCBrain, StructuredRun, TokenRun, train_in_stages
+from s3_speechbrain.errors import tell_user_errors
 
 
 def salad(run: TokenRun) -> CTCBrain:
@@ -21,22 +24,18 @@ def salad(run: TokenRun) -> CTCBrain:
     return run.shortened(run.student(teacher), selector, teacher)
 
 
-METHODS = {"salad": (TokenRun, salad)}
+def safari(run: StructuredRun) -> CTCBrain:
+    """Finetune a dense network, then remove units of it and adjust which, within the budget."""
+    return run.pruned(run.first_model())
+
+
+METHODS = {"salad": (TokenRun, salad), "safari": (StructuredRun, safari)}
 
 
 @tell_user_errors
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prepare the data, train the stages of the chosen method, test the best checkpoint, write results."""
-    hparams, run_opts = start(argv)
-    if say_if_finished(hparams):
-        return
-    if hparams["method"] not in METHODS:
-        raise UserError(f"method is {hparams['method']!r}: choose one of {', '.join(METHODS)}")
-    kind, method = METHODS[hparams["method"]]
-    run = kind(hparams, load_corpus(hparams), run_opts)
-    brain = method(run)
-    brain.train()
-    finish(brain, recipe="s6_damon", method=run.recorded_as, earlier=run.earlier, options=run.options)
+    """Train the stages of the method that the settings name."""
+    train_in_stages(argv, "s6_damon", METHODS)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from structured_tools import ALL, FAMILIES, random_keep, stirred, zero_columns_
 from toy_encoders import toy_wav2vec2
 
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.structured.importance import chance, magnitude
+from s3_speechbrain.structured.importance import chance, comparable, magnitude
 from s3_speechbrain.structured.masks import (
     change_,
-    collected_gradients,
+    collected,
     hold_,
     kept_units,
     release_,
@@ -120,15 +120,15 @@ def test_collecting_adds_up_over_batches_and_stops():
     sums = []
     for _ in range(2):
         (outputs(encoder)[..., 0] - 1).square().mean().backward()
-        sums.append(collected_gradients(encoder, units))
+        sums.append(collected(encoder, units, "gradient"))
     for name, values in sums[1].items():
         assert bool((values > 0).all())
         torch.testing.assert_close(values, 2 * sums[0][name])
     set_modes_(encoder, units, enforced=True, collecting=False)
     (outputs(encoder)[..., 0] - 1).square().mean().backward()
-    assert all(torch.equal(collected_gradients(encoder, units)[name], sums[1][name]) for name in units)
+    assert all(torch.equal(collected(encoder, units, "gradient")[name], sums[1][name]) for name in units)
     change_(encoder, units, keep)
-    assert not any(bool(values.any()) for values in collected_gradients(encoder, units).values())
+    assert not any(bool(values.any()) for values in collected(encoder, units, "gradient").values())
 
 
 @pytest.mark.parametrize("family", ["wav2vec2-group", "wavlm", "whisper"])
@@ -141,10 +141,13 @@ def test_dense_gradients_against_an_encoder_with_zeros(family):
     release_(zeros, units)
     zero_columns_(zeros, keep)
     (outputs(zeros)[..., 0] - 1).square().mean().backward()
-    for name, values in collected_gradients(encoder, units).items():
+    for name, values in collected(encoder, units, "gradient").items():
         part = units[name].columns
-        expected = per_unit(zeros.get_parameter(part.parameter).grad.abs(), part).mean(1)
-        torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-9)
+        gradient = per_unit(zeros.get_parameter(part.parameter).grad, part)
+        torch.testing.assert_close(values, gradient.abs().mean(1), rtol=1e-4, atol=1e-9)
+        weight = per_unit(parameter_at(encoder, part.parameter).detach(), part)
+        contribution = collected(encoder, units, "contribution")[name]
+        torch.testing.assert_close(contribution, (gradient * weight).mean(1).abs(), rtol=1e-3, atol=1e-9)
 
 
 @pytest.mark.parametrize("start", ["zero", "held", "pretrained"])
@@ -219,7 +222,7 @@ def test_state_dict_holds_masks_and_collected_gradients():
     with torch.no_grad():
         assert torch.equal(outputs(fresh), outputs(encoder))
     assert all(torch.equal(mask, keep[name]) for name, mask in kept_units(fresh, units).items())
-    one, other = collected_gradients(fresh, units), collected_gradients(encoder, units)
+    one, other = collected(fresh, units, "gradient"), collected(encoder, units, "gradient")
     assert all(torch.equal(one[name], other[name]) for name in units)
 
 
@@ -248,6 +251,39 @@ def test_magnitude_by_hand():
     assert not torch.equal(chance(units, 3)["neurons.0"], chance(units, 4)["neurons.0"])
     with pytest.raises(UserError, match="side is 'rows'"):
         magnitude(encoder, units, "rows")
+
+
+def test_comparable_scores_by_hand():
+    scores = {
+        "heads.0": torch.tensor([1.0, 3.0]),
+        "heads.1": torch.tensor([8.0]),
+        "neurons.0": torch.tensor([0.0]),
+    }
+    assert {n: v.tolist() for n, v in comparable(scores, "kind").items()} == {
+        "heads.0": [0.25, 0.75],
+        "heads.1": [2.0],
+        "neurons.0": [0.0],
+    }
+    assert comparable(scores, "group")["heads.0"].tolist() == [0.5, 1.5]
+    assert comparable(scores, "none")["heads.1"].tolist() == [8.0]
+    with pytest.raises(UserError, match="scale is 'layer'"):
+        comparable(scores, "layer")
+
+
+def test_releasing_a_copy_leaves_the_encoder_as_it_was():
+    encoder, units, keep = held(kinds=ALL)
+    with torch.no_grad():
+        change_(encoder, units, keep)
+        masked = outputs(encoder.eval())
+        copied = copy.deepcopy(encoder)
+        release_(copied, units)
+        assert torch.equal(outputs(encoder), masked)
+        assert {type(module) for module in copied.modules()} == {
+            type(m) for m in stirred("wav2vec2-layer").modules()
+        }
+        release_(encoder, units)
+    names = {name for name, _ in stirred("wav2vec2-layer").named_parameters()}
+    assert {name for name, _ in encoder.named_parameters()} == names
 
 
 def test_mistakes_are_told():

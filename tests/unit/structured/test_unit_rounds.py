@@ -9,7 +9,7 @@ from toy_encoders import toy_wav2vec2
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.structured.config import StructuredConfig
-from s3_speechbrain.structured.importance import magnitude
+from s3_speechbrain.structured.importance import comparable, magnitude
 from s3_speechbrain.structured.masks import release_
 from s3_speechbrain.structured.report import layer_table, unit_sparsity
 from s3_speechbrain.structured.rounds import Rounds
@@ -114,7 +114,7 @@ def test_a_run_that_stops_anywhere_goes_on_the_same(strategy, stop):
 def test_baselines_choose_what_they_say():
     encoder, rounds, optimizer = made(replace(CONFIG, strategy="one_shot"))
     pretrained = magnitude(encoder, rounds.units)
-    wanted = select(pretrained, rounds.cost, rounds.budget, CONFIG.floor)
+    wanted = select(comparable(pretrained, "kind"), rounds.cost, rounds.budget, CONFIG.floor)
     assert same(go(encoder, rounds, optimizer), wanted)
     drawn = [go(*made(replace(CONFIG, strategy="random", seed=seed))) for seed in (1, 1, 2)]
     assert same(drawn[0], drawn[1])
@@ -122,6 +122,8 @@ def test_baselines_choose_what_they_say():
     fixed, adjusted = (go(*made(replace(CONFIG, strategy=strategy))) for strategy in ("no_adjust", "safari"))
     assert not same(fixed, adjusted)
     assert not same(adjusted, go(*made(replace(CONFIG, grow="random"))))
+    by_contribution = go(*made(replace(CONFIG, strategy="no_adjust", score="contribution")))
+    assert not same(fixed, by_contribution)
 
 
 def test_parp_lets_zeros_train_and_zeroes_them_again():

@@ -37,12 +37,14 @@ def test_removed_units_are_held_except_under_parp():
     assert [update for update in range(21) if plan("parp_final").enforced(update)] == list(range(14, 21))
 
 
-def test_gradients_are_collected_right_before_adjustments():
-    made = plan("safari")
-    assert [update for update in range(20) if made.collecting(update)] == [5, 6, 8, 9, 11, 12]
-    assert not any(plan("parp").collecting(update) for update in range(20))
-    whole = plan("safari", window=3)
-    assert [update for update in range(20) if whole.collecting(update)] == list(range(4, 13))
+def test_gradients_are_collected_right_before_what_needs_them():
+    def collecting(made, events):
+        return [update for update in range(20) if made.collecting(update, events)]
+
+    assert collecting(plan("safari"), {"adjust"}) == [5, 6, 8, 9, 11, 12]
+    assert collecting(plan("safari"), {"select", "adjust"}) == [2, 3, 5, 6, 8, 9, 11, 12]
+    assert collecting(plan("safari", window=3), {"adjust"}) == list(range(4, 13))
+    assert collecting(plan("parp"), {"adjust"}) == []
 
 
 def test_the_dropped_share_falls_along_a_cosine():
@@ -85,6 +87,10 @@ def test_impossible_plans_are_told(changes, message):
     [
         ({"budget": "flops"}, "budget is 'flops'"),
         ({"side": "rows"}, "side is 'rows'"),
+        ({"scale": "layer"}, "scale is 'layer'"),
+        ({"score": "taylor"}, "score is 'taylor'"),
+        ({"score": "contribution"}, "begin later"),
+        ({"score": "contribution", "start": 0.5, "strategy": "one_shot"}, "begin later"),
         ({"grow": "magnitude"}, "grow is 'magnitude'"),
         ({"grow_from": "noise"}, "grow_from is 'noise'"),
         ({"floor": {"head": 1}}, "floor names 'head'"),
