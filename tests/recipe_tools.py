@@ -1,8 +1,14 @@
 """Reach the recipes' train.py from tests."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+
+import pytest
+
+from s3_speechbrain.brains.updates import UpdateBrain
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
@@ -14,3 +20,24 @@ def load_recipe(name: str, file: str = "train.py") -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class Killed(BaseException):
+    """Stands for a process that ends here."""
+
+
+@contextmanager
+def killed_after(batches: int) -> Iterator[None]:
+    """End what runs inside when training has gone through so many batches; that it gets there is asserted."""
+    original, seen = UpdateBrain.fit_batch, []
+
+    def fit_batch(brain, batch):
+        if len(seen) == batches:
+            raise Killed
+        seen.append(batch)
+        return original(brain, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UpdateBrain, "fit_batch", fit_batch)
+        with pytest.raises(Killed):
+            yield

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipe_tools import RECIPES, load_recipe
+from recipe_tools import RECIPES, killed_after, load_recipe
 from speech_corpus import write_librispeech
 
 from s3_speechbrain.brains.experiment import compose
@@ -114,14 +114,8 @@ def test_beam_search_of_phones_is_refused(arguments, tmp_path, capsys):
     assert "leave it out for phones" in capsys.readouterr().err
 
 
-class Killed(BaseException):
-    """Stands for a process that ends here."""
-
-
 @pytest.mark.parametrize(("recipe", "kill_at"), [(DENSE, 2), (DENSE, 8), (MASK, 5)])
-def test_a_killed_run_goes_on_to_the_same_weights_and_numbers(
-    run, arguments, tmp_path, monkeypatch, recipe, kill_at
-):
+def test_a_killed_run_goes_on_to_the_same_weights_and_numbers(run, arguments, tmp_path, recipe, kill_at):
     options = (
         "--dropout=0.1",
         "--grad_accumulation_factor=2",
@@ -129,20 +123,8 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_numbers(
         "--ckpt_interval_steps=2",
     )
     whole = run(recipe, "whole", *options)
-
-    original, batches = UpdateBrain.fit_batch, 0
-
-    def fit_batch(self, batch):
-        nonlocal batches
-        batches += 1
-        if batches > kill_at:
-            raise Killed
-        return original(self, batch)
-
-    monkeypatch.setattr(UpdateBrain, "fit_batch", fit_batch)
-    with pytest.raises(Killed):
+    with killed_after(kill_at):
         run(recipe, "killed", *options)
-    monkeypatch.undo()
     resumed = run(recipe, "killed", *options)
 
     for row, again in zip(whole["history"], resumed["history"], strict=True):

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipe_tools import RECIPES, load_recipe
+from recipe_tools import RECIPES, killed_after, load_recipe
 from speech_corpus import write_corpus
 from toy_encoders import write_encoder
 
 from s3_speechbrain.brains.addition import digests
 from s3_speechbrain.brains.batches import read_audio
 from s3_speechbrain.brains.experiment import compose
-from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.data.manifest import read_manifest
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.inference import SharedRecogniser
@@ -284,12 +283,10 @@ def test_adding_a_language_leaves_the_others_and_trains_like_them(multilingual, 
     assert digests(both / "bank")["fr.safetensors"] == digests(folder / "bank")["fr.safetensors"]
 
 
-def test_a_killed_addition_goes_on(multilingual, add, monkeypatch):
+def test_a_killed_addition_goes_on(multilingual, add):
     folder = multilingual("demo", "one", "--languages=[en]")
-    kill_after(monkeypatch, 3)
-    with pytest.raises(Killed):
+    with killed_after(3):
         add(folder / "bank", "added", "--ckpt_interval_minutes=0", "--ckpt_interval_steps=1")
-    monkeypatch.undo()
     assert MaskBank(folder / "bank").languages == ["en"]
     add(folder / "bank", "added", "--ckpt_interval_minutes=0", "--ckpt_interval_steps=1")
     assert MaskBank(folder / "bank").languages == ["en", "fr"]
@@ -319,30 +316,12 @@ def test_a_run_over_another_backbone_is_refused_by_the_bank(multilingual, tmp_pa
     assert "made for another backbone" in told(capsys)
 
 
-class Killed(BaseException):
-    """Stands for a process that ends here."""
-
-
-def kill_after(monkeypatch, batches):
-    original, seen = UpdateBrain.fit_batch, []
-
-    def fit_batch(self, batch):
-        seen.append(batch)
-        if len(seen) > batches:
-            raise Killed
-        return original(self, batch)
-
-    monkeypatch.setattr(UpdateBrain, "fit_batch", fit_batch)
-
-
 @pytest.mark.parametrize(("name", "batches"), [("demo", 6), ("demo_joint", 5), ("demo_pooled", 5)])
-def test_a_killed_run_goes_on_to_the_same_numbers(multilingual, monkeypatch, capsys, name, batches):
+def test_a_killed_run_goes_on_to_the_same_numbers(multilingual, capsys, name, batches):
     options = ("--ckpt_interval_minutes=0", "--ckpt_interval_steps=1")
     whole = multilingual(name, "whole", *options)
-    kill_after(monkeypatch, batches)
-    with pytest.raises(Killed):
+    with killed_after(batches):
         multilingual(name, "killed", *options)
-    monkeypatch.undo()
     capsys.readouterr()
     again = multilingual(name, "killed", *options)
     if name == "demo":

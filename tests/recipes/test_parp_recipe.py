@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import speechbrain as sb
 import torch
-from recipe_tools import RECIPES, load_recipe
+from recipe_tools import RECIPES, killed_after, load_recipe
 from speech_corpus import write_corpus
 from toy_encoders import write_encoder
 
@@ -178,17 +178,11 @@ def test_imp_rewinds_to_the_same_bits_before_every_training(run, tmp_path, monke
     assert not (tmp_path / "run" / "round-1" / "checkpoints").exists()
 
 
-class Killed(BaseException):
-    """Stands for a process that ends here."""
-
-
 @pytest.mark.parametrize(
     ("method", "kills"),
     [("parp_p", [4]), ("omp", [4, 5]), ("imp", [1, 3])],  # updates after which the process ends
 )
-def test_a_killed_run_goes_on_to_the_same_weights_masks_and_numbers(
-    run, tmp_path, monkeypatch, method, kills
-):
+def test_a_killed_run_goes_on_to_the_same_weights_masks_and_numbers(run, tmp_path, method, kills):
     options = (
         f"--method={method}",
         "--dropout=0.1",
@@ -198,21 +192,9 @@ def test_a_killed_run_goes_on_to_the_same_weights_masks_and_numbers(
         *("--sparsity=0.2", "--interval=3", "--rewind_updates=0", "--round_updates=3"),
     )
     whole = run(PARP, "whole", *options)
-    original = UpdateBrain.fit_batch
     for kill in kills:
-        left = kill
-
-        def fit_batch(self, batch):
-            nonlocal left
-            if left == 0:
-                raise Killed
-            left -= 1
-            return original(self, batch)
-
-        monkeypatch.setattr(UpdateBrain, "fit_batch", fit_batch)
-        with pytest.raises(Killed):
+        with killed_after(kill):
             run(PARP, "killed", *options)
-        monkeypatch.setattr(UpdateBrain, "fit_batch", original)
     resumed = run(PARP, "killed", *options)
     for row, again in zip(whole["history"], resumed["history"], strict=True):
         assert {**row, "seconds": 0} == {**again, "seconds": 0}

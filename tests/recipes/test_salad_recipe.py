@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipe_tools import RECIPES, load_recipe
+from recipe_tools import RECIPES, killed_after, load_recipe
 
 from s3_speechbrain.brains import results
 from s3_speechbrain.brains.experiment import compose
-from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.report import read_metrics
 from s3_speechbrain.tokens import load_detector
 
@@ -121,26 +120,11 @@ def test_other_ways(go):
     assert found["config"]["detector"]["unlabelled"] == "rest"
 
 
-class Killed(BaseException):
-    """Stands for a process that ends here."""
-
-
 @pytest.mark.parametrize("kill_at", [2, 8, 14])
-def test_a_run_that_is_killed_in_any_stage_ends_like_the_whole_one(go, whole, monkeypatch, kill_at):
-    original, batches = UpdateBrain.fit_batch, 0
-
-    def fit_batch(self, batch):
-        nonlocal batches
-        batches += 1
-        if batches > kill_at:
-            raise Killed
-        return original(self, batch)
-
+def test_a_run_that_is_killed_in_any_stage_ends_like_the_whole_one(go, whole, kill_at):
     folder = f"killed-{kill_at}"
-    monkeypatch.setattr(UpdateBrain, "fit_batch", fit_batch)
-    with pytest.raises(Killed):
+    with killed_after(kill_at):
         go(folder)
-    monkeypatch.undo()
     resumed = go(folder)
     assert (resumed["dev"], resumed["test"]) == (whole["dev"], whole["test"])
     expected, found = trained(go.root / "whole"), trained(go.root / folder)
