@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ STYLES = [
     for colour in COLOURS
 ]
 DIGEST = "s3-data"  # name of the image's text field that says which numbers it was drawn from
-SPARSITY = "sparsity (fraction of the masked weights removed)"
+SPARSITY = "sparsity (fraction removed)"
+LEVELS = ("#000000", "#777777", "#AAAAAA")  # references, told from curves by their greys
 LAYER = re.compile(r"layers\.(\d+)\.")
 
 
@@ -190,8 +192,8 @@ def plot_sparsity_curve(
         means = [value.mean for _, value in points]
         bars = [value.spread or 0.0 for _, value in points]
         axis.errorbar(places, means, bars, label=label, markersize=4, capsize=3, **style)
-    for colour, (label, level) in zip(COLOURS, levels.items(), strict=False):
-        axis.axhline(level, label=label, color=colour, linestyle="--")
+    for colour, (label, level) in zip(cycle(LEVELS), levels.items(), strict=False):
+        axis.axhline(level, label=label, color=colour, linestyle="--", linewidth=1)
     axis.set_xlabel(along)
     axis.set_ylabel(f"{error} (%)")
     axis.set_title(title, fontsize="medium")

@@ -1,5 +1,6 @@
 """Pruning while adapting: error against sparsity for every method, in a table and a figure, and what each costs."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ Place = tuple[str, str, int, str]
 
 @dataclass(frozen=True)
 class Curve:
-    """One method, with or without freezing at first: the setting that dev chooses at each sparsity."""
+    """One method with one length of training, frozen at first or not: what dev chooses at each sparsity."""
 
     title: str
     points: dict[float, Setting]
@@ -76,25 +77,26 @@ def _sparsity(run: Run) -> float:
     return round(run["sparsity"]["masked"], 2)
 
 
-def _frozen_at_first(run: Run) -> bool:
-    return bool(value_of(run, "config.head_only_updates", 0))
+def _training(run: Run) -> tuple[bool, int]:
+    """Return what else makes a curve: whether the head learned alone at first, and how long the last training is."""
+    return bool(value_of(run, "config.head_only_updates", 0)), value_of(run, "config.updates", 0)
 
 
 def _curves(settings: Sequence[Setting], titles: dict[str, str]) -> list[Curve]:
+    usual = Counter(_training(setting.first)[1] for setting in settings).most_common(1)[0][0]
     found = []
     for method, title in titles.items():
-        for frozen in (False, True):
-            mine = [
-                setting
-                for setting in settings
-                if setting.first["method"] == method and _frozen_at_first(setting.first) is frozen
-            ]
+        mine: dict[tuple[bool, int], list[Setting]] = {}
+        for setting in settings:
+            if setting.first["method"] == method:
+                mine.setdefault(_training(setting.first), []).append(setting)
+        for (frozen, updates), each in sorted(mine.items()):
             points = {
-                sparsity: best_on_dev([each for each in mine if _sparsity(each.first) == sparsity])
-                for sparsity in sorted({_sparsity(setting.first) for setting in mine})
+                sparsity: best_on_dev([one for one in each if _sparsity(one.first) == sparsity])
+                for sparsity in sorted({_sparsity(one.first) for one in each})
             }
-            if points:
-                found.append(Curve(f"{title}, frozen at first" if frozen else title, points))
+            length = "" if updates == usual else f", {updates} updates"
+            found.append(Curve(f"{title}{', frozen at first' if frozen else ''}{length}", points))
     return found
 
 
