@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from transformers import PretrainedConfig
 
 from s3_speechbrain.encoders import loading, log_mel, waveform
 from s3_speechbrain.encoders.spec_augment import SpecAugmentConfig, spec_augment
@@ -92,19 +93,12 @@ class SpeechEncoder(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.source = source
         where = loading.resolve(source)
         config = loading.read_config(where, revision, dropout, layerdrop)
-        self.model = loading.build_model(where, config, revision=revision, pretrained=pretrained, seed=seed)
-        self.family = config.model_type
-        self.width = config.hidden_size if self.family != "whisper" else config.d_model
-        self.log_mel = log_mel.LogMel(config.num_mel_bins) if self.family == "whisper" else None
-        self.normalises = loading.normalises_waveform(where, revision, config)
-        if self.family != "whisper":
-            waveform.ignore_padding_(self.model)
+        model = loading.build_model(where, config, revision=revision, pretrained=pretrained, seed=seed)
         if isinstance(spec_augment, Mapping):
             spec_augment = SpecAugmentConfig(**spec_augment)
-        self.spec_augment = spec_augment
+        self._take(source, model, loading.normalises_waveform(where, revision, config), spec_augment)
         self._freeze(freeze, freeze_extractor)
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable()
@@ -112,6 +106,37 @@ class SpeechEncoder(nn.Module):
             if attention not in ATTENTION:
                 raise UserError(f"attention is {attention!r}: choose one of {', '.join(ATTENTION)}, or null")
             self.model.set_attn_implementation(attention)
+
+    @classmethod
+    def from_config(cls, config: PretrainedConfig, normalises: bool, source: str = "config") -> "SpeechEncoder":
+        """Build a frozen encoder of a config's shape, sliced or not, with random weights; reads nothing.
+
+        Parameters
+        ----------
+        config : PretrainedConfig
+            Of one of the supported families; as `loading.build_model` wants it.
+        normalises : bool
+            Whether waveforms get zero mean and unit variance first.
+        source : str
+            A name for messages.
+        """
+        encoder = cls.__new__(cls)
+        nn.Module.__init__(encoder)
+        model = loading.build_model(source, config, revision=None, pretrained=False, seed=0)
+        encoder._take(source, model, normalises, None)
+        encoder._freeze(True, True)
+        return encoder
+
+    def _take(
+        self, source: str, model: nn.Module, normalises: bool, spec_augment: SpecAugmentConfig | None
+    ) -> None:
+        config = model.config
+        self.source, self.model, self.normalises, self.spec_augment = source, model, normalises, spec_augment
+        self.family = config.model_type
+        self.width = config.hidden_size if self.family != "whisper" else config.d_model
+        self.log_mel = log_mel.LogMel(config.num_mel_bins) if self.family == "whisper" else None
+        if self.family != "whisper":
+            waveform.ignore_padding_(self.model)
 
     def _freeze(self, everything: bool, extractor: bool) -> None:
         own = getattr(self.model, "masked_spec_embed", None)

@@ -36,7 +36,7 @@ _FIELDS = {
     "metrics",
 }
 _NAME = re.compile(r"[A-Za-z0-9_.]{1,200}", re.ASCII)
-_NORMALISER = re.compile(r"[A-Za-z0-9_-]{1,32}/[A-Za-z0-9._-]{1,64}", re.ASCII)
+NORMALISER = re.compile(r"[A-Za-z0-9_-]{1,32}/[A-Za-z0-9._-]{1,64}", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON lets through
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -129,21 +129,21 @@ def parse_header(text: str, file_bytes: int) -> Header:
     """
     fields = parse_json(text)
     version = fields.get("format")
-    _need(version == FORMAT, f"its format is {version!r}, this version reads {FORMAT}")
-    _need(fields.keys() == _FIELDS, "its header lacks a field or has an unknown one")
-    _need(is_language(fields["language"]), "its language is not a language code")
+    need(version == FORMAT, f"its format is {version!r}, this version reads {FORMAT}")
+    need(fields.keys() == _FIELDS, "its header lacks a field or has an unknown one")
+    need(is_language(fields["language"]), "its language is not a language code")
     normaliser = fields["normaliser"]
-    _need(
-        isinstance(normaliser, str) and _NORMALISER.fullmatch(normaliser), "its normaliser is no identifier"
+    need(
+        isinstance(normaliser, str) and NORMALISER.fullmatch(normaliser), "its normaliser is no identifier"
     )
     for name in ("sparsity", "metrics"):
-        _need(isinstance(fields[name], dict), f"its {name} is no table")
-    kind, labels = _tokenizer(fields["tokenizer"])
+        need(isinstance(fields[name], dict), f"its {name} is no table")
+    kind, labels = parse_tokenizer(fields["tokenizer"])
     return Header(
         language=fields["language"],
         backbone=parse_backbone(fields["backbone"]),
         layers=_layers(fields["masks"], file_bytes),
-        head_options=_head_options(fields["head"]),
+        head_options=parse_head_options(fields["head"]),
         kind=kind,
         labels=labels,
         normaliser=normaliser,
@@ -152,39 +152,58 @@ def parse_header(text: str, file_bytes: int) -> Header:
     )
 
 
-def parse_json(text: str) -> dict[str, Any]:
-    """Read one JSON object with finite numbers and without repeated keys; anything else is refused."""
+def parse_json(text: str, what: str = "its header") -> dict[str, Any]:
+    """Read one JSON object with finite numbers and without repeated keys; anything else is refused.
+
+    Parameters
+    ----------
+    text : str
+        The JSON.
+    what : str
+        How the message calls it.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        need(len(table) == len(pairs), f"{what} has a field twice")
+        return table
+
+    def finite(digits: str) -> float:
+        value = float(digits)
+        need(math.isfinite(value), f"{what} holds {digits[:20]}")
+        return value
+
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
     except RefusedError:
         raise
     except (ValueError, RecursionError):
-        raise RefusedError("its header is not JSON") from None
-    _need(isinstance(value, dict), "its header is not a table")
+        raise RefusedError(f"{what} is not JSON") from None
+    need(isinstance(value, dict), f"{what} is not a table")
     return value
 
 
 def parse_backbone(value: Any) -> Backbone:
     """Check the fields of a backbone."""
-    _need(
-        _has(value, {"source", "revision", "fingerprint"}), "its backbone lacks a field or has an unknown one"
+    need(
+        has_fields(value, {"source", "revision", "fingerprint"}), "its backbone lacks a field or has an unknown one"
     )
     source, revision, digest = value["source"], value["revision"], value["fingerprint"]
-    _need(_is_text(source, 4096), "its backbone has no source")
-    _need(revision is None or _is_text(revision, 256), "its backbone's revision is no text")
-    _need(isinstance(digest, str) and _FINGERPRINT.fullmatch(digest), "its backbone has no fingerprint")
+    need(is_text(source, 4096), "its backbone has no source")
+    need(revision is None or is_text(revision, 256), "its backbone's revision is no text")
+    need(isinstance(digest, str) and _FINGERPRINT.fullmatch(digest), "its backbone has no fingerprint")
     return Backbone(source, revision, digest)
 
 
 def _layers(value: Any, file_bytes: int) -> tuple[Layer, ...]:
-    _need(isinstance(value, list) and len(value) <= MOST_LAYERS, "its list of masks is no list or too long")
+    need(isinstance(value, list) and len(value) <= MOST_LAYERS, "its list of masks is no list or too long")
     layers = tuple(_layer(row) for row in value)
-    _need(len({layer.name for layer in layers}) == len(layers), "it has two masks for one layer")
+    need(len({layer.name for layer in layers}) == len(layers), "it has two masks for one layer")
     coded = sum(layer.size for layer in layers)
-    _need(coded <= file_bytes, f"its masks claim {coded} bytes, the file has {file_bytes}")
+    need(coded <= file_bytes, f"its masks claim {coded} bytes, the file has {file_bytes}")
     entries = sum(layer.entries for layer in layers)
     most = min(MOST_ENTRIES, MOST_ENTRIES_PER_BYTE * file_bytes)
-    _need(
+    need(
         entries <= most,
         f"its masks claim {entries} entries, a file of {file_bytes} bytes holds {most} at most",
     )
@@ -192,74 +211,64 @@ def _layers(value: Any, file_bytes: int) -> tuple[Layer, ...]:
 
 
 def _layer(row: Any) -> Layer:
-    _need(isinstance(row, list) and len(row) == 5, "the description of a mask is incomplete")
+    need(isinstance(row, list) and len(row) == 5, "the description of a mask is incomplete")
     name, shape, zeros, coding, size = row
-    _need(isinstance(name, str) and _NAME.fullmatch(name), "the name of a mask's layer is no dotted name")
-    _need(
-        isinstance(shape, list) and len(shape) in (2, 3) and all(_in(n, 1, MOST_ENTRIES) for n in shape),
+    need(isinstance(name, str) and _NAME.fullmatch(name), "the name of a mask's layer is no dotted name")
+    need(
+        isinstance(shape, list) and len(shape) in (2, 3) and all(within(n, 1, MOST_ENTRIES) for n in shape),
         f"the mask of {name} has no shape",
     )
     layer = Layer(name, tuple(shape), zeros, coding, size)
-    _need(layer.entries <= MOST_ENTRIES, f"the mask of {name} is too large")
-    _need(_in(zeros, 0, layer.entries), f"the mask of {name} has no possible number of zeros")
-    _need(coding in CODINGS, f"the mask of {name} has an unknown coding")
-    _need(_in(size, 0, layer.entries + 64), f"the mask of {name} has no possible size")
+    need(layer.entries <= MOST_ENTRIES, f"the mask of {name} is too large")
+    need(within(zeros, 0, layer.entries), f"the mask of {name} has no possible number of zeros")
+    need(coding in CODINGS, f"the mask of {name} has an unknown coding")
+    need(within(size, 0, layer.entries + 64), f"the mask of {name} has no possible size")
     return layer
 
 
-def _head_options(value: Any) -> dict[str, Any]:
-    _need(_has(value, {"width", "hidden", "layers"}), "its head lacks an option or has an unknown one")
+def parse_head_options(value: Any) -> dict[str, Any]:
+    """Check the options of a head."""
+    need(has_fields(value, {"width", "hidden", "layers"}), "its head lacks an option or has an unknown one")
     hidden = value["hidden"]
     sizes = (
-        isinstance(hidden, list) and len(hidden) <= MOST_HIDDEN and all(_in(n, 1, 1 << 20) for n in hidden)
+        isinstance(hidden, list) and len(hidden) <= MOST_HIDDEN and all(within(n, 1, 1 << 20) for n in hidden)
     )
-    mixed = value["layers"] is None or _in(value["layers"], 1, MOST_LAYERS)
-    _need(sizes and mixed and _in(value["width"], 1, 1 << 20), "an option of its head is out of range")
+    mixed = value["layers"] is None or within(value["layers"], 1, MOST_LAYERS)
+    need(sizes and mixed and within(value["width"], 1, 1 << 20), "an option of its head is out of range")
     return value
 
 
-def _tokenizer(value: Any) -> tuple[str, tuple[str, ...]]:
-    _need(_has(value, {"kind", "labels"}), "its tokenizer lacks a field or has an unknown one")
+def parse_tokenizer(value: Any) -> tuple[str, tuple[str, ...]]:
+    """Check the kind and the labels of a tokenizer."""
+    need(has_fields(value, {"kind", "labels"}), "its tokenizer lacks a field or has an unknown one")
     kind, labels = value["kind"], value["labels"]
-    _need(kind in KINDS, f"its tokenizer is neither of {', '.join(KINDS)}")
-    _need(
+    need(kind in KINDS, f"its tokenizer is neither of {', '.join(KINDS)}")
+    need(
         isinstance(labels, list) and 2 <= len(labels) <= MOST_LABELS, "its vocabulary is empty or too large"
     )
-    _need(
-        labels[0] == "" and all(_is_text(label, 256) for label in labels[1:]), "its vocabulary has no labels"
+    need(
+        labels[0] == "" and all(is_text(label, 256) for label in labels[1:]), "its vocabulary has no labels"
     )
-    _need(len(set(labels)) == len(labels), "its vocabulary has a label twice")
+    need(len(set(labels)) == len(labels), "its vocabulary has a label twice")
     return kind, tuple(labels)
 
 
-def _need(condition: object, otherwise: str) -> None:
+def need(condition: object, otherwise: str) -> None:
+    """Refuse, with this reason, unless a condition holds."""
     if not condition:
         raise RefusedError(otherwise)
 
 
-def _has(value: Any, names: set[str]) -> bool:
+def has_fields(value: Any, names: set[str]) -> bool:
+    """Tell whether a value is a table with exactly these keys."""
     return isinstance(value, Mapping) and value.keys() == names
 
 
-def _in(value: Any, low: int, high: int) -> bool:
+def within(value: Any, low: int, high: int) -> bool:
+    """Tell whether a value is an integer, no boolean, from `low` to `high`."""
     return type(value) is int and low <= value <= high
 
 
-def _is_text(value: Any, most: int) -> bool:
+def is_text(value: Any, most: int) -> bool:
+    """Tell whether a value is a non-empty text of at most so many characters that UTF-8 can hold."""
     return isinstance(value, str) and 0 < len(value) <= most and not _SURROGATE.search(value)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    _need(len(table) == len(pairs), "its header has a field twice")
-    return table
-
-
-def _no_constant(name: str) -> None:
-    raise RefusedError(f"its header holds {name}")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    _need(math.isfinite(value), f"its header holds {digits[:20]}")
-    return value

@@ -141,11 +141,23 @@ def make_selector(
     UserError
         If the detector or the teacher is missing, or a teacher cannot share the student's extractor.
     """
-    name, ratio = config.selector, config.keep_ratio
+    name = config.selector
     if (name in DETECTED and detector is None) or (name in ORACLES and teacher is None):
         raise UserError(f"{name} needs a {'detector' if name in DETECTED else 'teacher'}; train one first")
     if name in TAUGHT and not encoder.extractor_frozen:
         raise UserError(f"{name} reads the extractor's features, so the extractor has to stay frozen")
+    selector = _make(config, encoder, detector, teacher)
+    selector.config = config
+    return selector
+
+
+def _make(
+    config: TokenConfig,
+    encoder: SpeechEncoder,
+    detector: nn.Module | None,
+    teacher: tuple[SpeechEncoder, nn.Module] | None,
+) -> TokenSelector:
+    name, ratio = config.selector, config.keep_ratio
     if name == "conv":
         return ConvSelector(encoder.extractor_width, round(1 / ratio))
     makers = {

@@ -23,7 +23,11 @@ class TokenSelector(nn.Module):
         It looks at the waveform, not at features alone.
     steady : bool
         It gives the same for a clip at any time, in training too, so that its output may be kept in memory.
+    config : TokenConfig or None
+        The settings that it was made of, by `make_selector`.
     """
+
+    config = None
 
     cut = "before_positions"
     needs_wave = False
