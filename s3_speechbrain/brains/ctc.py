@@ -15,6 +15,7 @@ from s3_speechbrain import measure
 from s3_speechbrain.brains.batches import SILENCE, Clips, SpeechBatch
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.errors import ErrorCounter, greedy_decode, in_words
+from s3_speechbrain.brains.methods import merge_adapters_
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.brains.sampling import Stream
 from s3_speechbrain.brains.tokens import BLANK
@@ -104,6 +105,7 @@ class CTCBrain(UpdateBrain):
 
     def deploy(self) -> None:
         """Bring the trained model into the form that it runs in later, before its speed is measured."""
+        merge_adapters_(self.recogniser.encoder)
 
     # Training -------------------------------------------------------------------------------------------
 

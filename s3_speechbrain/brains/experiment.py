@@ -52,6 +52,7 @@ VOLATILE = frozenset(
         "noprogressbar",
         "ckpt_interval_minutes",
         "ckpt_interval_steps",
+        "save_model",
     }
 )
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from speechbrain.nnet.adapters import LoRA, replace_module
 
 from s3_speechbrain.encoders import SpeechEncoder
@@ -62,6 +63,22 @@ def finetune_(encoder: SpeechEncoder, method: str, rank: int = 16, alpha: float 
         for name, parameter in encoder.named_parameters():
             if name.endswith(".bias") and id(parameter) not in extractor:
                 parameter.requires_grad_(True)
+
+
+@torch.no_grad()
+def merge_adapters_(encoder: SpeechEncoder) -> None:
+    """Add the updates of low-rank adapters to the matrices that they belong to, in place; ordinary layers are left.
+
+    Parameters
+    ----------
+    encoder : SpeechEncoder
+        With SpeechBrain's `LoRA` on some of its linear layers, or on none.
+    """
+    adapted = [(name, module) for name, module in encoder.named_modules() if isinstance(module, LoRA)]
+    for name, lora in adapted:
+        layer = lora.pretrained_module
+        layer.weight += lora.scaling * (lora.adapter_up_proj.weight @ lora.adapter_down_proj.weight)
+        replace_module(encoder, name, layer)
 
 
 def freeze_weights_(encoder: SpeechEncoder) -> None:

@@ -18,6 +18,7 @@ from s3_speechbrain.brains.batches import read_audio
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.errors import in_words
 from s3_speechbrain.brains.experiment import backbone_name
+from s3_speechbrain.brains.keeping import keep_model
 from s3_speechbrain.brains.multilingual import MultilingualBrain
 from s3_speechbrain.brains.stages import Stage, cost_of_stages
 from s3_speechbrain.maskbank import Backbone
@@ -99,6 +100,7 @@ def finish(
     _keep_language(brain, metrics, brain.backbone(), folder)
     brain.deploy()
     metrics["speed"] = measure_speed(brain).as_metrics()
+    keep_model(brain, {metrics["language"]: metrics}, folder)
     run_on_main(write_results, args=[folder, metrics])
     logger.info("test %s; see %s", in_words(tests["test"]), folder)
     return metrics
@@ -143,8 +145,10 @@ def finish_languages(
     brain.select(next(iter(found)))
     brain.deploy()
     speed = measure_speed(brain).as_metrics()
+    found = {language: {**metrics, "speed": speed} for language, metrics in found.items()}
+    keep_model(brain, found, folder)
     for language, metrics in found.items():
-        run_on_main(write_results, args=[folder / language, {**metrics, "speed": speed}])
+        run_on_main(write_results, args=[folder / language, metrics])
     return found
 
 

@@ -108,7 +108,9 @@ class SpeechEncoder(nn.Module):
             self.model.set_attn_implementation(attention)
 
     @classmethod
-    def from_config(cls, config: PretrainedConfig, normalises: bool, source: str = "config") -> "SpeechEncoder":
+    def from_config(
+        cls, config: PretrainedConfig, normalises: bool, source: str = "config"
+    ) -> "SpeechEncoder":
         """Build a frozen encoder of a config's shape, sliced or not, with random weights; reads nothing.
 
         Parameters

@@ -133,9 +133,7 @@ def parse_header(text: str, file_bytes: int) -> Header:
     need(fields.keys() == _FIELDS, "its header lacks a field or has an unknown one")
     need(is_language(fields["language"]), "its language is not a language code")
     normaliser = fields["normaliser"]
-    need(
-        isinstance(normaliser, str) and NORMALISER.fullmatch(normaliser), "its normaliser is no identifier"
-    )
+    need(isinstance(normaliser, str) and NORMALISER.fullmatch(normaliser), "its normaliser is no identifier")
     for name in ("sparsity", "metrics"):
         need(isinstance(fields[name], dict), f"its {name} is no table")
     kind, labels = parse_tokenizer(fields["tokenizer"])
@@ -186,7 +184,8 @@ def parse_json(text: str, what: str = "its header") -> dict[str, Any]:
 def parse_backbone(value: Any) -> Backbone:
     """Check the fields of a backbone."""
     need(
-        has_fields(value, {"source", "revision", "fingerprint"}), "its backbone lacks a field or has an unknown one"
+        has_fields(value, {"source", "revision", "fingerprint"}),
+        "its backbone lacks a field or has an unknown one",
     )
     source, revision, digest = value["source"], value["revision"], value["fingerprint"]
     need(is_text(source, 4096), "its backbone has no source")
@@ -243,12 +242,8 @@ def parse_tokenizer(value: Any) -> tuple[str, tuple[str, ...]]:
     need(has_fields(value, {"kind", "labels"}), "its tokenizer lacks a field or has an unknown one")
     kind, labels = value["kind"], value["labels"]
     need(kind in KINDS, f"its tokenizer is neither of {', '.join(KINDS)}")
-    need(
-        isinstance(labels, list) and 2 <= len(labels) <= MOST_LABELS, "its vocabulary is empty or too large"
-    )
-    need(
-        labels[0] == "" and all(is_text(label, 256) for label in labels[1:]), "its vocabulary has no labels"
-    )
+    need(isinstance(labels, list) and 2 <= len(labels) <= MOST_LABELS, "its vocabulary is empty or too large")
+    need(labels[0] == "" and all(is_text(label, 256) for label in labels[1:]), "its vocabulary has no labels")
     need(len(set(labels)) == len(labels), "its vocabulary has a label twice")
     return kind, tuple(labels)
 

@@ -35,12 +35,16 @@ def expected_tensors(config: ModelConfig) -> dict[str, Tensor]:
     """
     need(config.head["width"] == _width(config), "the width of its head is not that of its encoder")
     layers = config.head["layers"]
-    need(layers in (None, _layers(config) + 1), "its head mixes another number of layers than its encoder has")
+    need(
+        layers in (None, _layers(config) + 1), "its head mixes another number of layers than its encoder has"
+    )
     try:
         with torch.device("meta"):
             model = build(config)
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        raise RefusedError(f"its sizes do not make a network ({' '.join(str(error).split())[:120]})") from None
+        raise RefusedError(
+            f"its sizes do not make a network ({' '.join(str(error).split())[:120]})"
+        ) from None
     return state_of(model, config.encoder.model_type, config.head)
 
 

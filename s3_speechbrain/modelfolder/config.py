@@ -39,8 +39,19 @@ MOST_CONFIG_BYTES = 1 << 23
 MOST_WEIGHT_BYTES = 1 << 36
 MOST_LANGUAGES = 1 << 12
 MOST_TOKENIZER_BYTES = 1 << 22
-MOST_DEPTH = 6
+MOST_DEPTH = 8
 DTYPES = ("float32", "float16")
+# Fields of a CTC model of transformers; they follow from the others.
+HUGGING_FACE = {
+    "architectures",
+    "dtype",
+    "vocab_size",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "mask_time_prob",
+    "apply_spec_augment",
+}
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _FIELDS = {
     "format",
@@ -167,7 +178,7 @@ def dump_config(config: ModelConfig) -> str:
 
 
 def _for_transformers(config: ModelConfig) -> dict[str, Any]:
-    """Return the fields that make a config one of a CTC model of transformers; they follow from the others."""
+    """Return the fields that make a config one of a CTC model of transformers."""
     stem = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM", "data2vec-audio": "Data2VecAudio"}
     return {
         "architectures": [f"{stem[config.encoder.model_type]}ForCTC"],
@@ -205,7 +216,9 @@ def parse_model_config(text: str) -> ModelConfig:
     need(own["sampling_rate"] == SpeechEncoder.sampling_rate, "its sampling rate is not 16000")
     need(isinstance(own["normalises_waveform"], bool), "its normalises_waveform is neither true nor false")
     need(own["attention"] in ATTENTION, f"its attention is none of {', '.join(ATTENTION)}")
-    fields = {name: value for name, value in top.items() if name not in _HUGGING_FACE} if nested is None else nested
+    fields = (
+        {name: value for name, value in top.items() if name not in HUGGING_FACE} if nested is None else nested
+    )
     config = ModelConfig(
         facts=_facts(own),
         encoder=parse_config(fields),
@@ -217,27 +230,19 @@ def parse_model_config(text: str) -> ModelConfig:
         weights=weights,
     )
     need(config.plain == (nested is None), "its encoder stands at the wrong place of its config")
-    derived = {name: value for name, value in top.items() if name in _HUGGING_FACE}
-    need(nested is not None or derived == _for_transformers(config), "its fields for transformers are others than ours")
+    derived = {name: value for name, value in top.items() if name in HUGGING_FACE}
+    need(
+        nested is not None or derived == _for_transformers(config),
+        "its fields for transformers are others than ours",
+    )
     return config
-
-
-_HUGGING_FACE = {
-    "architectures",
-    "dtype",
-    "vocab_size",
-    "pad_token_id",
-    "bos_token_id",
-    "eos_token_id",
-    "mask_time_prob",
-    "apply_spec_augment",
-}
 
 
 def _facts(own: Mapping[str, Any]) -> ModelFacts:
     languages, backbone = own["languages"], own["backbone"]
     need(
-        isinstance(languages, dict) and 1 <= len(languages) <= MOST_LANGUAGES, "its languages are no table or too many"
+        isinstance(languages, dict) and 1 <= len(languages) <= MOST_LANGUAGES,
+        "its languages are no table or too many",
     )
     for language, normaliser in languages.items():
         need(is_language(language), "one of its languages is not a language code")
@@ -247,7 +252,10 @@ def _facts(own: Mapping[str, Any]) -> ModelFacts:
         )
     need(has_fields(backbone, {"source", "revision"}), "its backbone lacks a field or has an unknown one")
     need(is_text(backbone["source"], 256), "its backbone has no source")
-    need(backbone["revision"] is None or is_text(backbone["revision"], 256), "its backbone's revision is no text")
+    need(
+        backbone["revision"] is None or is_text(backbone["revision"], 256),
+        "its backbone's revision is no text",
+    )
     for name in ("recipe", "method"):
         need(is_text(own[name], 64), f"its {name} is no short text")
     return ModelFacts(languages, own["recipe"], own["method"], backbone["source"], backbone["revision"])
@@ -255,22 +263,27 @@ def _facts(own: Mapping[str, Any]) -> ModelFacts:
 
 def _weights(value: Any) -> dict[str, Any]:
     need(has_fields(value, {"sha256", "bytes", "dtype"}), "its weights lack a field or have an unknown one")
-    need(isinstance(value["sha256"], str) and _SHA256.fullmatch(value["sha256"]), "its weights have no checksum")
+    need(
+        isinstance(value["sha256"], str) and _SHA256.fullmatch(value["sha256"]),
+        "its weights have no checksum",
+    )
     need(within(value["bytes"], 8, MOST_WEIGHT_BYTES), "its weights have no possible size")
     need(value["dtype"] in DTYPES, f"its weights are none of {', '.join(DTYPES)}")
     return value
 
 
 def _tokenizer(value: Any) -> dict[str, Any]:
-    need(
-        has_fields(value, {"kind", "labels", "model"}), "its tokenizer lacks a field or has an unknown one"
-    )
+    need(has_fields(value, {"kind", "labels", "model"}), "its tokenizer lacks a field or has an unknown one")
     coded = value["model"]
     kind, labels = parse_tokenizer({"kind": value["kind"], "labels": value["labels"]})
-    need((kind == "sentencepiece") == (coded is not None), "its SentencePiece model is missing or superfluous")
+    need(
+        (kind == "sentencepiece") == (coded is not None), "its SentencePiece model is missing or superfluous"
+    )
     if coded is None:
         return {"kind": kind, "labels": list(labels), "model": None}
-    need(isinstance(coded, str) and len(coded) <= MOST_TOKENIZER_BYTES, "its SentencePiece model is too large")
+    need(
+        isinstance(coded, str) and len(coded) <= MOST_TOKENIZER_BYTES, "its SentencePiece model is too large"
+    )
     try:
         model = base64.b64decode(coded, validate=True)
     except (binascii.Error, ValueError):
@@ -286,10 +299,15 @@ def _selector(value: Any) -> TokenConfig | None:
     need(has_fields(value, names) and has_fields(value["detector"], sizes), "its selector lacks a field")
     detector = value["detector"]
     most = {"width": 1 << 13, "layers": 64, "kernel": 1 << 10}
-    need(all(within(detector[name], 1, most[name]) for name in sizes), "its detector's sizes are out of range")
+    need(
+        all(within(detector[name], 1, most[name]) for name in sizes), "its detector's sizes are out of range"
+    )
     numbers = [value["keep_ratio"], value["jitter"], *([] if value["recall"] is None else [value["recall"]])]
     need(all(type(number) in (int, float) for number in numbers), "a setting of its selector is no number")
-    need(within(value["seed"], 0, 1 << 62) and within(value["n_first"], 1, 1 << 10), "its selector is out of range")
+    need(
+        within(value["seed"], 0, 1 << 62) and within(value["n_first"], 1, 1 << 10),
+        "its selector is out of range",
+    )
     need(0.01 <= value["keep_ratio"] <= 1, "its selector's keep_ratio is out of range")
     for name in ("selector", "cut", "blank_policy"):
         need(isinstance(value[name], str), f"its selector's {name} is no text")

@@ -42,7 +42,9 @@ def fetch(name: str, revision: str | None = None, cache: str | Path | None = Non
     """
     at = f"{name} (revision {revision})" if revision else name
     try:
-        return Path(snapshot_download(name, revision=revision, cache_dir=cache, allow_patterns=list(DATA_FILES)))
+        return Path(
+            snapshot_download(name, revision=revision, cache_dir=cache, allow_patterns=list(DATA_FILES))
+        )
     except (GatedRepoError, RepositoryNotFoundError):
         reason = "it does not exist, or is private: check the name, or log in with hf auth login"
     except RevisionNotFoundError:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -11,10 +12,18 @@ from torch import Tensor
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.brains.tokens import Tokenizer, tokenizer_from_record
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.maskbank.header import need
+from s3_speechbrain.maskbank.header import RefusedError, need
 from s3_speechbrain.modelfolder.building import build, expected_tensors
 from s3_speechbrain.modelfolder.config import MOST_CONFIG_BYTES, ModelConfig, parse_model_config
-from s3_speechbrain.modelfolder.files import CONFIG, WEIGHTS, inside, read_table, read_text, refusing, sha256_of
+from s3_speechbrain.modelfolder.files import (
+    CONFIG,
+    WEIGHTS,
+    inside,
+    read_table,
+    read_text,
+    refusing,
+    sha256_of,
+)
 from s3_speechbrain.modelfolder.tensors import state_of
 
 _CODES = {"float32": "F32", "float16": "F16", torch.int64: "I64"}
@@ -86,10 +95,17 @@ def read_model(folder: str | Path) -> LoadedModel:
         table = read_table(path, config.weights["bytes"])
         _check_table(table, expected_tensors(config), config.weights["dtype"])
         need(sha256_of(path) == config.weights["sha256"], f"the checksum of {WEIGHTS} is wrong")
-        tokenizer = tokenizer_from_record(config.tokenizer)
+        tokenizer = _tokenizer(config.tokenizer)
         model = build(config)
         _fill_(state_of(model, config.encoder.model_type, config.head), path)
     return LoadedModel(model, tokenizer, tuple(config.facts.languages), config)
+
+
+def _tokenizer(record: Mapping[str, Any]) -> Tokenizer:
+    try:
+        return tokenizer_from_record(record)
+    except UserError as error:
+        raise RefusedError(str(error)) from None
 
 
 def _existing(folder: str | Path) -> Path:
@@ -107,7 +123,9 @@ def _check_table(
     need(odd is None, f"the tensor {str(odd)[:80]!r} is {'missing' if odd in wanted else 'unknown'}")
     for name, value in wanted.items():
         code, shape = table[name]
-        need(shape == tuple(value.shape), f"{name} has shape {shape}, its config makes it {tuple(value.shape)}")
+        need(
+            shape == tuple(value.shape), f"{name} has shape {shape}, its config makes it {tuple(value.shape)}"
+        )
         right = _CODES[dtype if value.is_floating_point() else value.dtype]
         need(code == right, f"{name} is of type {code[:16]}, its config says {right}")
 

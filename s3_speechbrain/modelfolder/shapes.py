@@ -91,7 +91,10 @@ def parse_config(fields: Mapping[str, Any]) -> PretrainedConfig:
         config = AutoConfig.for_model(family, **options, **({} if whisper else TRAINING))
         for name, value in options.items():
             stored = getattr(config, name)
-            need((list(stored) if isinstance(stored, tuple) else stored) == value, f"its encoder's {name} is odd")
+            need(
+                (list(stored) if isinstance(stored, tuple) else stored) == value,
+                f"its encoder's {name} is odd",
+            )
         _check_sizes(config)
         read_sliced(config)
     except RefusedError:
@@ -120,7 +123,11 @@ def _possible(name: str, value: Any) -> bool:
 
 def _is_sliced(value: Any) -> bool:
     """Tell whether ``sliced`` has the right types; `read_sliced` compares it with the other sizes."""
-    if not isinstance(value, dict) or not {"heads", "neurons"} <= value.keys() <= {"heads", "neurons", "channels"}:
+    if not isinstance(value, dict) or not {"heads", "neurons"} <= value.keys() <= {
+        "heads",
+        "neurons",
+        "channels",
+    }:
         return False
     heads, neurons = value["heads"], value["neurons"]
     rows = isinstance(heads, list) and isinstance(neurons, list) and len(heads) == len(neurons) <= MOST_LAYERS

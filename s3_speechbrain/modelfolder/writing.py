@@ -76,6 +76,7 @@ def write_model(
     try:
         part.mkdir(parents=True)
         save_file(state, part / WEIGHTS, {"format": "pt"})
+        (part / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         flush(part / WEIGHTS)
         size = (part / WEIGHTS).stat().st_size
         weights = {"sha256": sha256_of(part / WEIGHTS), "bytes": size, "dtype": dtype}
@@ -86,7 +87,9 @@ def write_model(
         flush(part)
         put_in_place(part, folder)
     except OSError as error:
-        raise UserError(f"cannot write {folder} ({error.strerror}): give a folder that can be written to") from None
+        raise UserError(
+            f"cannot write {folder} ({error.strerror}): give a folder that can be written to"
+        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
@@ -136,7 +139,9 @@ def _describe(
     }
     broken = next((name for name, value in stored.items() if not value.isfinite().all()), None)
     if broken is not None:
-        raise UserError(f"the model cannot be stored: {broken} holds NaN or infinity (as {dtype}); train it again")
+        raise UserError(
+            f"the model cannot be stored: {broken} holds NaN or infinity (as {dtype}); train it again"
+        )
     return draft, stored
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.report.metrics import dump, read_json, write_text_atomic
+from s3_speechbrain.report.metrics import dump, metric_files, read_json, write_text_atomic
 from s3_speechbrain.report.provenance import portable_command, portable_path
 from s3_speechbrain.report.runs import Run, config_key, run_budget
 from s3_speechbrain.report.schema import validate
@@ -73,7 +73,7 @@ def gather(results: str | Path, evidence: str | Path, replace: bool = False) -> 
         If there are no runs, a file is wrong, two runs claim one place, or evidence would change; nothing is
         written then.
     """
-    sources = sorted(Path(results).rglob("metrics.json"))
+    sources = metric_files(results)
     if not sources:
         raise UserError(f"no metrics.json below {results}; run a recipe first, its results land there")
     wanted: dict[Path, tuple[Path, str]] = {}

@@ -111,4 +111,10 @@ def collect(folder: str | Path) -> list[dict[str, Any]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give the folder that your runs were written to")
-    return [read_metrics(path) for path in sorted(folder.rglob("metrics.json"))]
+    return [read_metrics(path) for path in metric_files(folder)]
+
+
+def metric_files(folder: str | Path) -> list[Path]:
+    """Return every run's `metrics.json` below a folder, sorted; the copies in model folders are left out."""
+    found = sorted(Path(folder).rglob("metrics.json"))
+    return [path for path in found if not (path.parent / "config.json").is_file()]
