@@ -7,9 +7,7 @@ depends on what the weights are. Measure on a quiet machine: one other busy proc
 """
 
 import argparse
-import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import make_parser, print_line, read_arguments
 from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
@@ -178,21 +177,10 @@ def build(layers: int) -> nn.Module:
 
 def main() -> None:
     """Measure sizes and switches, print the tables and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="1 layer, 3 languages, 3 repeats: a check, no result"
-    )
-    parser.add_argument("--repeats", type=int, default=60)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    if arguments.quick:
-        arguments.repeats = 3
-    layers, repeats, count = (
-        (1 if arguments.quick else 12),
-        arguments.repeats,
-        (3 if arguments.quick else LANGUAGES),
-    )
+    parser = make_parser(__doc__, "1 layer, 3 languages, 3 repeats", repeats=60)
+    arguments = read_arguments(parser, quick_repeats=3)
+    repeats = arguments.repeats
+    layers, count = (1, 3) if arguments.quick else (12, LANGUAGES)
     sizes = measure_sizes(build(layers), SPARSITIES[2:4] if arguments.quick else SPARSITIES)
     print(f"{'sparsity':>8} " + " ".join(f"{name + ' MB':>8} {'bound':>6} {'ratio':>6}" for name in GROUPS))
     for sparsity in sizes["ffn"]:
@@ -215,7 +203,7 @@ def main() -> None:
 
 def report(sizes: dict, found: dict, arguments: argparse.Namespace, count: int) -> None:
     """Print the JSON line; names that end in ``_all`` are of masks on FFN and attention."""
-    line = {"benchmark": "mask_bank", "command": "python benchmarks/mask_bank.py", "quick": arguments.quick}
+    line = {"sparsity": SPARSITY, "languages": count, "lora_rank": RANK, "repeats": arguments.repeats}
     for name, result in found.items():
         end = "" if name == "ffn" else "_all"
         p50 = {way: round(float(np.percentile(values, 50)), 2) for way, values in result["times"].items()}
@@ -236,18 +224,7 @@ def report(sizes: dict, found: dict, arguments: argparse.Namespace, count: int) 
             f"dense_copy_bytes{end}": result["bytes"]["dense copies"],
             f"lora_bytes{end}": result["bytes"]["LoRA, merged"],
         }
-    line |= {
-        "sparsity": SPARSITY,
-        "languages": count,
-        "lora_rank": RANK,
-        "repeats": arguments.repeats,
-        "threads": arguments.threads,
-        "dtype": "float32",
-        "load": round(os.getloadavg()[0], 2),
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-    }
-    print(json.dumps(line))
+    print_line("mask_bank", arguments, **line)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Prints a table and last one JSON line. Random weights: neither time nor memory d
 """
 
 import argparse
-import json
-import platform
 import resource
 import subprocess
 import sys
@@ -16,6 +14,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from common import make_parser, print_line, read_arguments
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from s3_speechbrain.masking import MaskConfig, mask_, masks_of, renew_masks_
@@ -88,15 +87,9 @@ def print_own_peak(variant: str, layers: int, seconds: float) -> None:
 
 def main() -> None:
     """Measure all variants and print the table and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="2 layers, 1 s of audio, 2 repeats: a check, no result"
-    )
-    parser.add_argument("--repeats", type=int, default=6)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = make_parser(__doc__, "2 layers, 1 s of audio, 2 repeats", repeats=6)
     parser.add_argument("--memory-of", choices=VARIANTS, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = read_arguments(parser)
     layers, seconds = (2, 1.0) if arguments.quick else (12, 4.0)
     if arguments.memory_of:
         print_own_peak(arguments.memory_of, layers, seconds)
@@ -106,8 +99,7 @@ def main() -> None:
     built = {variant: make_step(variant, layers, seconds) for variant in VARIANTS}
     times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     renewals = []
-    repeats = 2 if arguments.quick else arguments.repeats
-    for repeat in range(repeats + 1):  # interleaved: a busy moment of the machine hits all variants alike
+    for repeat in range(arguments.repeats + 1):  # interleaved: a busy moment hits all alike
         for variant, (_, step) in built.items():
             times[variant].append(clock(step))
         renewals.append(clock(lambda: renew_masks_(built["mask_all"][0])))
@@ -126,23 +118,18 @@ def report(times: dict, memory: dict, renew_s: float, masks: dict, arguments: ar
         print(f"{LABELS[variant]:24} {cells}")
     scores = sum(mask.score.numel() for mask in masks.values())
     print(f"renewing the masks of {scores / 1e6:.1f} M scores: {renew_s:.3f} s")
-    line = {
-        "benchmark": "mask_step",
-        "quick": arguments.quick,
-        "step_ratio": round(best["mask_ffn"] / best["dense"], 4),
-        "memory_ratio": round(memory["mask_ffn"] / memory["dense"], 4),
-        "renew_s": round(renew_s, 4),
-        "step_ratio_all": round(best["mask_all"] / best["dense"], 4),
-        "memory_ratio_all": round(memory["mask_all"] / memory["dense"], 4),
-        "step_s": {variant: round(value, 4) for variant, value in best.items()},
-        "peak_mb": {variant: round(value) for variant, value in memory.items()},
-        "scores": scores,
-        "threads": arguments.threads,
-        "dtype": "float32",
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-    }
-    print(json.dumps(line))
+    print_line(
+        "mask_step",
+        arguments,
+        step_ratio=round(best["mask_ffn"] / best["dense"], 4),
+        memory_ratio=round(memory["mask_ffn"] / memory["dense"], 4),
+        renew_s=round(renew_s, 4),
+        step_ratio_all=round(best["mask_all"] / best["dense"], 4),
+        memory_ratio_all=round(memory["mask_all"] / memory["dense"], 4),
+        step_s={variant: round(value, 4) for variant, value in best.items()},
+        peak_mb={variant: round(value) for variant, value in memory.items()},
+        scores=scores,
+    )
 
 
 if __name__ == "__main__":

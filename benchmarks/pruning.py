@@ -7,11 +7,10 @@ Prints tables and last one JSON line. Random weights: times do not depend on the
 
 import argparse
 import copy
-import json
-import platform
 from collections.abc import Callable
 
 import torch
+from common import make_parser, print_line, read_arguments
 from mask_step import clock, make_step
 from torch import Tensor, nn
 
@@ -82,16 +81,8 @@ def time_inference(encoder: nn.Module, arguments: argparse.Namespace) -> dict[st
 
 def main() -> None:
     """Measure, print the tables and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="2 layers, 1 s of audio, 2 repeats: a check, no result"
-    )
-    parser.add_argument("--repeats", type=int, default=6)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = read_arguments(make_parser(__doc__, "2 layers, 1 s of audio, 2 repeats", repeats=6))
     arguments.layers, arguments.seconds = (2, 1.0) if arguments.quick else (12, 4.0)
-    arguments.repeats = 2 if arguments.quick else arguments.repeats
-    torch.set_num_threads(arguments.threads)
 
     encoder, step_s, reprune_s = time_training(arguments)
     weights = sum(parameter.numel() for parameter in prunable(encoder).values())
@@ -104,23 +95,18 @@ def main() -> None:
     for sparsity in SPARSITIES:
         zeros, rows = (inference[f"{name} {sparsity}"] for name in ("zeros", "compressed"))
         print(f"{f'sparsity {sparsity}':36} {zeros:8.2f} {rows:8.2f}")
-    line = {
-        "benchmark": "pruning",
-        "quick": arguments.quick,
-        "reprune_fraction": round(fraction, 5),
-        "reprune_s": round(reprune_s, 4),
-        "step_s": round(step_s, 4),
-        "interval": INTERVAL,
-        "weights": weights,
-        "inference_dense_s": round(inference["dense s"], 4),
-        "speedup_zeros": {str(s): round(inference[f"zeros {s}"], 3) for s in SPARSITIES},
-        "speedup_csr": {str(s): round(inference[f"compressed {s}"], 3) for s in SPARSITIES},
-        "threads": arguments.threads,
-        "dtype": "float32",
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-    }
-    print(json.dumps(line))
+    print_line(
+        "pruning",
+        arguments,
+        reprune_fraction=round(fraction, 5),
+        reprune_s=round(reprune_s, 4),
+        step_s=round(step_s, 4),
+        interval=INTERVAL,
+        weights=weights,
+        inference_dense_s=round(inference["dense s"], 4),
+        speedup_zeros={str(s): round(inference[f"zeros {s}"], 3) for s in SPARSITIES},
+        speedup_csr={str(s): round(inference[f"compressed {s}"], 3) for s in SPARSITIES},
+    )
 
 
 if __name__ == "__main__":
