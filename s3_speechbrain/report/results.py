@@ -120,7 +120,8 @@ def results_page(evidence: Evidence) -> str:
 def pages(root: Path, evidence: Evidence) -> dict[Path, str]:
     """Return every generated page with the content it should have."""
     wanted = {root / "RESULTS.md": results_page(evidence)}
-    for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
+    written = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    for path in [*written, *sorted((root / "recipes").rglob("README.md"))]:
         if path.is_file():
             wanted[path] = render(
                 path.read_text(encoding="utf-8"), evidence, path.relative_to(root).as_posix()
@@ -160,7 +161,7 @@ def figures(root: Path, evidence: Evidence) -> dict[Path, tuple[Any, Callable[[P
 
 
 def build(root: str | Path = ".", evidence_folder: str | Path | None = None) -> list[Path]:
-    """Write RESULTS.md, the blocks in README.md and docs/, and the figures; leave alone what is up to date.
+    """Write RESULTS.md, the blocks in README.md, docs/ and recipes, and the figures; leave alone what is up to date.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from s3_speechbrain.report.main_table import (
 )
 from s3_speechbrain.report.multilingual import added_language, multilingual
 from s3_speechbrain.report.pruning import pruning
+from s3_speechbrain.report.recipe_table import RECIPE_SECTIONS
 from s3_speechbrain.report.runs import (
     Evidence,
     Setting,
@@ -167,4 +168,5 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "versions": versions,
     "runs": every_run,
     **BENCHMARK_SECTIONS,
+    **RECIPE_SECTIONS,
 }
