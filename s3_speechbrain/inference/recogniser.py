@@ -17,6 +17,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank import MaskBank, MaskSwitch, PackedMask, fingerprint, read_header
 from s3_speechbrain.maskbank.header import Header
 from s3_speechbrain.masking import layers_of_masks
+from s3_speechbrain.modelfolder import load_backbone
 
 BATCH_SECONDS = 30.0
 
@@ -88,7 +89,7 @@ class SharedRecogniser:
             Of the bank.
         source : str, optional
             Where the backbone is on this machine: ``"builtin"``, a hub name or a folder; default what the bank
-            says.
+            carries or says.
         languages : iterable of str, optional
             Those to offer; default all.
 
@@ -105,9 +106,7 @@ class SharedRecogniser:
         bank = MaskBank(folder)
         if bank.backbone is None:
             raise UserError(f"{folder} is no mask bank: give a folder with a bank.json")
-        revision = bank.backbone.revision if source is None else None
-        encoder = SpeechEncoder(source or bank.backbone.source, revision=revision, freeze=True)
-        return cls(bank, encoder, languages)
+        return cls(bank, load_backbone(bank, source), languages)
 
     @property
     def language(self) -> str | None:

@@ -212,7 +212,7 @@ def parse_model_config(text: str) -> ModelConfig:
     nested = own.pop("encoder", None)
     need(own.keys() == _FIELDS, "its config lacks a field or has an unknown one")
     need(nested is None or (isinstance(nested, dict) and not top), "its config describes two encoders")
-    weights = _weights(own["weights"])
+    weights = parse_weights(own["weights"])
     need(own["sampling_rate"] == SpeechEncoder.sampling_rate, "its sampling rate is not 16000")
     need(isinstance(own["normalises_waveform"], bool), "its normalises_waveform is neither true nor false")
     need(own["attention"] in ATTENTION, f"its attention is none of {', '.join(ATTENTION)}")
@@ -261,7 +261,8 @@ def _facts(own: Mapping[str, Any]) -> ModelFacts:
     return ModelFacts(languages, own["recipe"], own["method"], backbone["source"], backbone["revision"])
 
 
-def _weights(value: Any) -> dict[str, Any]:
+def parse_weights(value: Any) -> dict[str, Any]:
+    """Check what a config says about its weights' file."""
     need(has_fields(value, {"sha256", "bytes", "dtype"}), "its weights lack a field or have an unknown one")
     need(
         isinstance(value["sha256"], str) and _SHA256.fullmatch(value["sha256"]),

@@ -93,11 +93,11 @@ def read_model(folder: str | Path) -> LoadedModel:
         config = parse_model_config(read_text(folder, CONFIG, MOST_CONFIG_BYTES))
         path = inside(folder, WEIGHTS)
         table = read_table(path, config.weights["bytes"])
-        _check_table(table, expected_tensors(config), config.weights["dtype"])
+        check_table(table, expected_tensors(config), config.weights["dtype"])
         need(sha256_of(path) == config.weights["sha256"], f"the checksum of {WEIGHTS} is wrong")
         tokenizer = _tokenizer(config.tokenizer)
         model = build(config)
-        _fill_(state_of(model, config.encoder.model_type, config.head), path)
+        fill_(state_of(model, config.encoder.model_type, config.head), path)
     return LoadedModel(model, tokenizer, tuple(config.facts.languages), config)
 
 
@@ -115,7 +115,7 @@ def _existing(folder: str | Path) -> Path:
     return folder
 
 
-def _check_table(
+def check_table(
     table: Mapping[str, tuple[str, tuple[int, ...]]], wanted: Mapping[str, Tensor], dtype: str
 ) -> None:
     """Compare the file's table of tensors with what the config makes, before any is read."""
@@ -130,7 +130,8 @@ def _check_table(
         need(code == right, f"{name} is of type {code[:16]}, its config says {right}")
 
 
-def _fill_(state: Mapping[str, Tensor], path: Path) -> None:
+def fill_(state: Mapping[str, Tensor], path: Path) -> None:
+    """Copy tensors of a file, whose table was checked, into those of a network."""
     with safe_open(path, framework="pt") as file:
         for name, value in state.items():
             stored = file.get_tensor(name)

@@ -1,0 +1,258 @@
+"""`publish`: one call from a finished run to a folder that was tried."""
+
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from s3_speechbrain.brains.yaml_files import read_mapping
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.maskbank import MaskBank
+from s3_speechbrain.modelfolder import LoadedModel, is_model, read_model
+from s3_speechbrain.modelfolder.writing import put_in_place
+from s3_speechbrain.publish.banks import bake_language, bank_card, check_bank, fill_bank, public_backbone
+from s3_speechbrain.publish.checks import with_model
+from s3_speechbrain.publish.models import (
+    add_examples,
+    check_model,
+    dump_metrics,
+    fill_model_folder,
+    model_card,
+)
+from s3_speechbrain.publish.selftest import Check
+from s3_speechbrain.publish.source import BANK, Clip, Source, find_source, test_clips
+from s3_speechbrain.report.gather import portable
+
+CARD = "README.md"
+# Backbones whose terms are known; a model made from another one needs its licence named.
+LICENCES = {"builtin": "apache-2.0", "builtin-random": "apache-2.0"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published folder.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    kind : str
+        ``"model"`` or ``"bank"``.
+    languages : tuple of str
+        That it knows.
+    files : tuple of (str, int)
+        Names and bytes.
+    checks : tuple of Check
+        What the self-test found; empty if there were no clips to test with.
+    """
+
+    folder: Path
+    kind: str
+    languages: tuple[str, ...]
+    files: tuple[tuple[str, int], ...]
+    checks: tuple[Check, ...]
+
+
+def publish(
+    run: str | Path,
+    destination: str | Path,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    language: str | None = None,
+    source: str | None = None,
+    backbone: str | None = None,
+    revision: str | None = None,
+    with_backbone: bool = False,
+    dtype: str = "float32",
+    clips: int = 10,
+    examples: bool = True,
+) -> Published:
+    """Make a folder of a finished run that others can load, and try it.
+
+    Parameters
+    ----------
+    run : path
+        Folder of a finished run, a model folder, or a mask bank.
+    destination : path
+        The new folder; one that was published before is replaced.
+    name : str, optional
+        How the card calls it, such as the ``owner/name`` that it will have on the hub; default the folder's name.
+    licence : str, optional
+        Of the weights, as the hub writes it (``apache-2.0``, ``cc-by-nc-4.0``); needed unless the backbone is the
+        built-in one.
+    language : str, optional
+        Of a bank: bake this language into an ordinary model, instead of publishing the bank.
+    source : str, optional
+        Of a bank: where its backbone is on this machine, if not where the bank says.
+    backbone, revision : str, optional
+        Of a bank: name and revision of its backbone on the hub.
+    with_backbone : bool
+        Of a bank: carry the backbone along.
+    dtype : {"float32", "float16"}
+        Of a model's weights.
+    clips : int
+        Test clips to try the folder on, per language; 0 leaves the test out.
+    examples : bool
+        Add a test clip of each language where the corpus's licence allows it.
+
+    Returns
+    -------
+    Published
+        The folder and what the test found.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to publish, an option is missing or wrong, or the folder fails its test; the destination
+        is as it was then.
+    """
+    found, destination = find_source(run), Path(destination)
+    _check_destination(destination)
+    title = name or destination.name
+    if found.kind == BANK and language is None:
+        bank = MaskBank(found.folder)
+        if dtype != "float32":
+            raise UserError(
+                "a bank's weights are those of its backbone: leave --dtype out, or bake a language"
+            )
+        public = public_backbone(bank, backbone, revision, with_backbone)
+        terms = _licence(licence, public.source)
+        metrics = _portable(found.metrics)
+        with _under_construction(destination) as part:
+            fill_bank(part, bank, bank.languages, public, with_backbone, source)
+            heard = _clips(found, bank.languages, clips)
+            tried = check_bank(part, heard, _expected(found, heard, None))
+            copied = add_examples(part, metrics, heard) if examples else []
+            (part / CARD).write_text(bank_card(part, title, metrics, terms, copied, tried), encoding="utf-8")
+        return _published(destination, BANK, bank.languages, tried)
+    with _under_construction(destination) as part:
+        model, metrics = _model(found, language, part, source)
+        terms = _licence(licence, model.config.facts.backbone)
+        fill_model_folder(part, model, dump_metrics(metrics), dtype)
+        heard = _clips(found, model.languages, clips)
+        tried = check_model(part, heard, _expected(found, heard, part))
+        copied = add_examples(part, metrics, heard) if examples else []
+        card = model_card(part, title, model, metrics, terms, copied, tried)
+        (part / CARD).write_text(card, encoding="utf-8")
+    return _published(destination, "model", model.languages, tried)
+
+
+def bake(bank: str | Path, language: str, destination: str | Path, source: str | None = None) -> LoadedModel:
+    """Make an ordinary model folder of one language of a mask bank, and nothing around it; see `publish`.
+
+    Parameters
+    ----------
+    bank : path
+        The bank, or the run that left it.
+    language : str
+        Which.
+    destination : path
+        The new model folder.
+    source : str, optional
+        Where the backbone is on this machine, if not where the bank says.
+    """
+    found = find_source(bank)
+    if found.kind != BANK:
+        raise UserError(f"{bank} is no mask bank: a model needs no baking")
+    own = _portable(found.metrics).get(language, {})
+    return bake_language(MaskBank(found.folder), language, Path(destination), own, source)
+
+
+def _model(
+    found: Source, language: str | None, part: Path, source: str | None
+) -> tuple[LoadedModel, dict[str, dict[str, Any]]]:
+    """Return the model to publish with its metrics: the run's own, or a language of a bank, baked."""
+    metrics = _portable(found.metrics)
+    if found.kind == BANK:
+        bank = MaskBank(found.folder)
+        bank.existing(language)
+        return bake_language(bank, language, part, metrics[language], source), {language: metrics[language]}
+    if language is not None:
+        raise UserError(f"{found.folder} is one model, not a bank: leave --language out")
+    return read_model(found.folder), metrics
+
+
+def _portable(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return metrics without this machine's folders; those of a bank have no command."""
+    cleaned = {name: portable({"command": "", **record}) for name, record in metrics.items()}
+    return {
+        name: {key: value for key, value in record.items() if key != "command" or value}
+        for name, record in cleaned.items()
+    }
+
+
+def _licence(given: str | None, backbone: str) -> str:
+    licence = given or LICENCES.get(backbone)
+    if licence is None:
+        raise UserError(
+            f"under which licence? The terms of the backbone {backbone} and of the data decide: "
+            "give --licence, such as apache-2.0 or cc-by-nc-4.0"
+        )
+    return licence
+
+
+def _clips(found: Source, languages: Sequence[str], count: int) -> dict[str, list[Clip]]:
+    if count == 0:
+        return {}
+    if found.run is None:
+        raise UserError(
+            f"the run of {found.folder} is not around it, so there are no clips to try it on: give the run's "
+            "folder, or --clips 0"
+        )
+    return {language: test_clips(found.run, language, count) for language in languages}
+
+
+def _expected(
+    found: Source, clips: Mapping[str, Sequence[Clip]], model: Path | None
+) -> dict[str, list[str] | None]:
+    """Return the texts that have to come: the run's own, or those of its model where it was tested with beam search."""
+    texts: dict[str, list[str] | None] = {}
+    for language, own in clips.items():
+        beam = any(
+            read_mapping(place).get("searcher") is not None
+            for place in (found.run / "hyperparams.yaml", found.run / language / "hyperparams.yaml")
+            if place.is_file()
+        )
+        texts[language] = [clip.hypothesis for clip in own]
+        if beam:  # the folder decodes greedily
+            audio = {language: [str(clip.audio) for clip in own]}
+            texts[language] = None if model is None else with_model(str(model), audio)[language]
+    return texts
+
+
+def _check_destination(destination: Path) -> None:
+    if not destination.exists():
+        return
+    empty = destination.is_dir() and not any(destination.iterdir())
+    ours = (destination / CARD).is_file() and (is_model(destination) or (destination / "bank.json").is_file())
+    if not (empty or ours):
+        raise UserError(f"{destination} holds something that was not published: give a new folder")
+
+
+@contextmanager
+def _under_construction(destination: Path) -> Iterator[Path]:
+    """Give a folder beside the destination, which takes its place when all went well and is deleted otherwise."""
+    part = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        put_in_place(part, destination)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {destination} ({error.strerror}): give a folder that can be written to"
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _published(folder: Path, kind: str, languages: Sequence[str], checks: Sequence[Check]) -> Published:
+    files = [
+        (path.relative_to(folder).as_posix(), path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    return Published(folder, kind, tuple(languages), tuple(files), tuple(checks))
