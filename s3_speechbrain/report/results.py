@@ -38,6 +38,7 @@ PARTS = (
     ("Masks against dense finetuning elsewhere", "backbones"),
     ("Pruning while adapting", "pruning"),
     ("Masks of other languages", "cross_lingual"),
+    ("One subnetwork for several languages", "joint_subnetwork"),
     ("Fewer tokens", "tokens"),
     ("Benchmarks", "benchmarks"),
     ("Software", "versions"),

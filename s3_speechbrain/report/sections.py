@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from s3_speechbrain.report.benchmarks import BENCHMARK_SECTIONS, benchmarks
 from s3_speechbrain.report.cross_lingual import cross_lingual
+from s3_speechbrain.report.joint_subnetwork import joint_subnetwork
 from s3_speechbrain.report.main_table import (
     DEV_SELECTS,
     SEEDS_NOTE,
@@ -163,6 +164,7 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "backbones": backbones,
     "pruning": pruning,
     "cross_lingual": cross_lingual,
+    "joint_subnetwork": joint_subnetwork,
     "tokens": tokens,
     "benchmarks": benchmarks,
     "versions": versions,
