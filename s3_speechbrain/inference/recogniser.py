@@ -1,25 +1,22 @@
 """One backbone in memory, many languages, one of them in use."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from s3_speechbrain.brains.errors import greedy_decode
 from s3_speechbrain.brains.model import CTCHead, Recogniser
-from s3_speechbrain.brains.sampling import by_duration
-from s3_speechbrain.brains.tokens import BLANK, Tokenizer, tokenizer_from_record
+from s3_speechbrain.brains.tokens import Tokenizer, tokenizer_from_record
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.inference.paths import best_paths
 from s3_speechbrain.maskbank import MaskBank, MaskSwitch, PackedMask, fingerprint, read_header
 from s3_speechbrain.maskbank.header import Header
 from s3_speechbrain.masking import layers_of_masks
 from s3_speechbrain.modelfolder import load_backbone
-
-BATCH_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -173,11 +170,10 @@ class SharedRecogniser:
         with self._lock:
             # The active language first: it costs no switch.
             for language in sorted(groups, key=lambda name: name != self._active):
-                indices = groups[language]
-                for index, text in zip(
-                    indices, self._group([waves[i] for i in indices], language), strict=True
-                ):
-                    texts[index] = text
+                with self.using(language) as (model, tokenizer):
+                    paths = best_paths(model, [waves[index] for index in groups[language]])
+                for index, path in zip(groups[language], paths, strict=True):
+                    texts[index] = tokenizer.decode(path.collapsed())
         return texts
 
     def held_bytes(self, language: str) -> int:
@@ -188,23 +184,29 @@ class SharedRecogniser:
         head = sum(value.nbytes for value in held.head.state_dict().values())
         return sum(mask.nbytes for mask in held.masks.values()) + head
 
-    @torch.inference_mode()
-    def _group(self, waves: list[Tensor], language: str) -> list[str]:
-        """Recognise clips of one language."""
-        self.set_language(language)
-        held = self._held[language]
-        model = Recogniser(self._encoder, held.head).eval()
-        texts = [""] * len(waves)
-        usable = [i for i, wave in enumerate(waves) if int(self._encoder.frame_count(wave.numel())) > 0]
-        seconds = [waves[i].numel() / self._encoder.sampling_rate for i in usable]
-        for batch in by_duration(seconds, BATCH_SECONDS):
-            rows = [usable[place] for place in batch]
-            lengths = torch.tensor([waves[row].numel() for row in rows])
-            padded = torch.nn.utils.rnn.pad_sequence([waves[row].cpu().float() for row in rows], True)
-            logits, frames = model(padded, lengths.double() / padded.shape[1])
-            for row, labels in zip(rows, greedy_decode(logits, frames, BLANK), strict=True):
-                texts[row] = held.tokenizer.decode(labels)
-        return texts
+    @contextmanager
+    def using(self, language: str) -> Iterator[tuple[Recogniser, Tokenizer]]:
+        """Lend the encoder as one of this language, with its head and tokenizer, to one thread at a time.
+
+        Parameters
+        ----------
+        language : str
+            One of `languages`.
+
+        Yields
+        ------
+        Recogniser, Tokenizer
+            Valid inside the block only: another language may be in the weights after it.
+
+        Raises
+        ------
+        UserError
+            As `set_language`.
+        """
+        with self._lock:
+            self.set_language(language)
+            held = self._held[language]
+            yield Recogniser(self._encoder, held.head).eval(), held.tokenizer
 
     def _hold(self, language: str) -> _Language:
         """Return a language from memory, or read it."""

@@ -1,0 +1,185 @@
+"""What is in a folder or file, as plain data; no weights are loaded and nothing is run."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from safetensors import safe_open
+
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.inference.audio import audio_blocks
+from s3_speechbrain.inference.sources import Source, find_source
+from s3_speechbrain.maskbank import MaskBank, read_header
+from s3_speechbrain.maskbank.header import Header
+from s3_speechbrain.modelfolder import read_config
+
+MOST_CARD_BYTES = 1 << 20
+MOST_METRICS_BYTES = 1 << 24
+_LICENCE = re.compile(r"^license:\s*[\"']?([\w .+-]{1,60})", re.MULTILINE)
+
+
+def describe(name: str | Path, revision: str | None = None) -> dict[str, Any]:
+    """Tell what is in a model folder, mask bank, file of a language, finished run or sound file.
+
+    Parameters
+    ----------
+    name : str or Path
+        As for `find_source`; or a sound file, or the folder of a run that kept no model.
+    revision : str, optional
+        On the hub.
+
+    Returns
+    -------
+    dict
+        Plain data; ``kind`` tells what it is.
+
+    Raises
+    ------
+    UserError
+        If it is none of these, or damaged.
+    """
+    path = Path(name)
+    if path.is_file() and path.suffix != ".safetensors":
+        return _sound(path)
+    run = _metrics(path) if path.is_dir() else None
+    try:
+        source = find_source(name, revision)
+    except UserError:
+        if run is None:
+            raise
+        return {"kind": "run", **_of_run(run), "bytes": _bytes(path)}
+    found = {"model": _model, "bank": _bank, "language": _language}[source.kind](source)
+    if source.path != path and run is not None:
+        return {"kind": "run", **_of_run(run), "keeps": found}
+    return found
+
+
+def _sound(path: Path) -> dict[str, Any]:
+    samples = sum(len(block) for block in audio_blocks(path))
+    found: dict[str, Any] = {"kind": "sound", "seconds": samples / 16000, "bytes": path.stat().st_size}
+    try:
+        info = soundfile.info(str(path))
+    except (RuntimeError, TypeError):
+        return found | {"format": path.suffix.lstrip(".")}
+    return found | {
+        "format": f"{info.format} {info.subtype}",
+        "sampling_rate": info.samplerate,
+        "channels": info.channels,
+    }
+
+
+def _model(source: Source) -> dict[str, Any]:
+    config = read_config(source.path)
+    facts, metrics = config.facts, _metrics(source.path) or {}
+    with safe_open(source.path / "model.safetensors", framework="pt") as file:
+        names = list(file.keys())
+        parameters = sum(_count(file.get_slice(name).get_shape()) for name in names)
+    return {
+        "kind": "model",
+        "languages": list(facts.languages),
+        "method": facts.method,
+        "backbone": facts.backbone,
+        "encoder": config.encoder.model_type,
+        "token_selector": None if config.selector is None else config.selector.selector,
+        "labels": f"{len(config.tokenizer['labels'])} {config.tokenizer['kind']}",
+        "parameters": parameters,
+        "bytes": config.weights["bytes"],
+        "dtype": config.weights["dtype"],
+        **_measured(metrics),
+        "licence": _licence(source.path),
+        "fingerprint": config.weights["sha256"],
+        "plain_transformers": config.obstacle or "yes",
+    }
+
+
+def _bank(source: Source) -> dict[str, Any]:
+    bank = MaskBank(source.path)
+    files = {language: bank.existing(language) for language in bank.languages}
+    if bank.backbone is None:
+        raise UserError(f"{source.path} is no mask bank: give a folder with a bank.json")
+    return {
+        "kind": "bank",
+        "backbone": bank.backbone.source,
+        "revision": bank.backbone.revision,
+        "fingerprint": bank.backbone.fingerprint,
+        "licence": _licence(source.path),
+        "bytes": sum(file.stat().st_size for file in files.values()),
+        "languages": {language: _header(read_header(file), file) for language, file in files.items()},
+    }
+
+
+def _language(source: Source) -> dict[str, Any]:
+    header = read_header(source.path)
+    return {
+        "kind": "language",
+        "language": header.language,
+        "backbone": header.backbone.source,
+        "revision": header.backbone.revision,
+        "fingerprint": header.backbone.fingerprint,
+        **_header(header, source.path),
+    }
+
+
+def _header(header: Header, file: Path) -> dict[str, Any]:
+    return {
+        "method": header.metrics.get("method"),
+        "bytes": file.stat().st_size,
+        "masks": len(header.layers),
+        "labels": f"{len(header.labels)} {header.kind}",
+        "sparsity": header.sparsity,
+        "test": header.metrics.get("test"),
+    }
+
+
+def _of_run(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("recipe", "method", "language", "backbone", "seed", "data")
+    found = {name: metrics.get(name) for name in names}
+    return {**found, **_measured(metrics), "size": metrics.get("size"), "command": metrics.get("command")}
+
+
+def _measured(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sparsity and error rates, of each language where there are several."""
+    if "test" in metrics:
+        return {name: metrics[name] for name in ("sparsity", "test") if metrics.get(name)}
+    parts = {name: _measured(part) for name, part in metrics.items() if isinstance(part, Mapping)}
+    return {"measured": {name: part for name, part in parts.items() if part}}
+
+
+def _metrics(folder: Path) -> dict[str, Any] | None:
+    path = folder / "metrics.json"
+    if not path.is_file():
+        return None
+    try:
+        if path.stat().st_size > MOST_METRICS_BYTES:
+            raise ValueError("too large")
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read ({error}): copy the folder again") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds no table: copy the folder again")
+    return found
+
+
+def _licence(folder: Path) -> str | None:
+    """Read the licence from the front matter of a model card."""
+    card = folder / "README.md"
+    if not card.is_file() or card.stat().st_size > MOST_CARD_BYTES:
+        return None
+    text = card.read_text(encoding="utf-8", errors="replace")
+    front = text.split("---", 2)[1] if text.startswith("---") and text.count("---") > 1 else ""
+    found = _LICENCE.search(front)
+    return found.group(1).strip() if found else None
+
+
+def _count(shape: list[int]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
