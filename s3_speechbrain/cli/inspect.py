@@ -1,0 +1,62 @@
+"""``s3sb inspect``: what is in a folder or file."""
+
+import argparse
+import json
+from typing import Any
+
+HELP = "tell what is in a model folder, mask bank, run or sound file"
+EPILOG = """\
+examples:
+  s3sb inspect results/demo/bank
+  s3sb inspect results/mask_finetuning/fr --json
+  s3sb inspect owner/name --revision v1
+  s3sb inspect clip.mp3
+
+For models: languages, what made them (method, backbone), sizes, sparsity, error rates, licence, and a fingerprint
+that tells two models apart (of a bank: of its backbone). Nothing is run, and weights are not loaded.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
+    parser.add_argument("what", nargs="+", metavar="WHAT", help="folder, file, or owner/name on the hub")
+    parser.add_argument("--revision", metavar="REV", help="hub only: tag, branch or commit")
+    parser.add_argument("--json", action="store_true", help="one JSON object per argument and line")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Describe each argument."""
+    from s3_speechbrain.inference.contents import describe
+
+    for number, name in enumerate(given.what):
+        found = describe(name, given.revision)
+        if given.json:
+            print(json.dumps({"name": name, **found}, ensure_ascii=False))
+        else:
+            print(*([""] if number else []), name, *_lines(found), sep="\n")
+    return 0
+
+
+def _lines(found: dict[str, Any], indent: str = "  ") -> list[str]:
+    """Write a table of plain data with aligned values; tables inside are indented."""
+    flat = {name: value for name, value in found.items() if value not in (None, {}, [], "")}
+    width = max((len(name) for name, value in flat.items() if not isinstance(value, dict)), default=0)
+    lines = []
+    for name, value in flat.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{name}", *_lines(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{name:<{width}}  {_text(name, value)}")
+    return lines
+
+
+def _text(name: str, value: Any) -> str:
+    from s3_speechbrain.report.tables import amount, size
+
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if name.endswith("bytes"):
+        return f"{size(value)} ({value:,} bytes)"
+    if name == "parameters":
+        return f"{amount(value)} ({value:,})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
