@@ -10,11 +10,13 @@ from s3_speechbrain.report.runs import (
     mean_over,
     mixed_manifests,
     run_budget,
+    updates_per_language,
 )
 from s3_speechbrain.report.tables import Table, amount, markdown, number, number_range, size, spread
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
 CORPUS, MINUTES, BACKBONE = "prompts", 10, "builtin"
+UPDATES = 400  # of each language: longer trainings have rows of their own elsewhere
 TITLES = {
     "frozen_random": "random network, frozen + head",
     "frozen": "frozen + head",
@@ -40,15 +42,19 @@ def row_of(run: Run) -> str:
     return f"{run['method']}_random" if random else run["method"]
 
 
-def is_main(run: Run) -> bool:
-    """Tell whether a run belongs to the main table: built-in backbone, ten minutes of prompts."""
+def in_main_place(run: Run) -> bool:
+    """Tell whether a run is where those of the main table are: built-in backbone, ten minutes of prompts."""
     return (
         run["backbone"] in (BACKBONE, f"{BACKBONE}-random")
         and run["data"]["name"] == CORPUS
         and run_budget(run) == MINUTES
         and run["language"] in LANGUAGES
-        and row_of(run) in TITLES
     )
+
+
+def is_main(run: Run) -> bool:
+    """Tell whether a run belongs to the main table, where all train for the same number of updates."""
+    return in_main_place(run) and row_of(run) in TITLES and updates_per_language(run) in (None, UPDATES)
 
 
 Grid = dict[str, list[Setting | None]]

@@ -52,6 +52,12 @@ def run_budget(run: Run) -> int:
     return train_budget(value_of(run, "data.train_minutes", 0))
 
 
+def updates_per_language(run: Run) -> float | None:
+    """Return how long a run's last training is, for each of its languages; None where it is not recorded."""
+    updates = value_of(run, "config.updates")
+    return None if updates is None else updates / len(value_of(run, "config.languages", [run["language"]]))
+
+
 def data_label(run: Run) -> str:
     """Write how much a run trained on: ``10 min``, ``8056 texts``."""
     examples = value_of(run, "data.train_examples")

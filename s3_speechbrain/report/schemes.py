@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from s3_speechbrain.report.main_table import BACKBONE, CORPUS, COTRAINED, LANGUAGES, MINUTES
-from s3_speechbrain.report.runs import Evidence, Run, Setting, config_key, train_budget
+from s3_speechbrain.report.main_table import BACKBONE, CORPUS, COTRAINED, LANGUAGES, MINUTES, UPDATES
+from s3_speechbrain.report.runs import Evidence, Run, Setting, config_key, train_budget, updates_per_language
 from s3_speechbrain.report.schema import value_of
 
 SCHEMES = {
@@ -23,6 +23,8 @@ def scheme_of(run: Run) -> str | None:
     """Tell which scheme of the multilingual tables a run belongs to: None for other data, backbones or languages."""
     here = (run["backbone"], run["data"]["name"]) == (BACKBONE, CORPUS)
     if not here or train_budget(run["data"]["train_minutes"]) != MINUTES or run["language"] not in LANGUAGES:
+        return None
+    if updates_per_language(run) not in (None, UPDATES):
         return None
     method, config = run["method"], run.get("config") or {}
     if method in ("mask_joint", "dense_all") and set(config.get("languages", ())) != set(LANGUAGES):

@@ -9,7 +9,7 @@ from s3_speechbrain.report.main_table import (
     DEV_SELECTS,
     SEEDS_NOTE,
     commands,
-    is_main,
+    in_main_place,
     languages,
     manifests_note,
     row_of,
@@ -53,7 +53,7 @@ def backbones(evidence: Evidence) -> str:
     groups: dict[tuple, list[Setting]] = {}
     for setting in evidence.settings:
         run = setting.first
-        if not is_main(run) and run.get("task") != "text":
+        if not in_main_place(run) and run.get("task") != "text":
             place = (run["backbone"], run["data"]["name"], setting.budget, run["language"], error_name(run))
             groups.setdefault(place, []).append(setting)
     rows, shown = [], []

@@ -10,6 +10,7 @@ from s3_speechbrain.report.runs import (
     best_on_dev,
     budget_label,
     config_key,
+    updates_per_language,
 )
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.tables import Table, markdown, number, spread
@@ -56,6 +57,7 @@ def dense_beside(evidence: Evidence, sweep: Sequence[Setting]) -> Setting | None
             if other.first["method"] == "dense"
             and (other.first["backbone"], other.first["language"]) == (run["backbone"], run["language"])
             and (other.first["data"]["name"], other.budget) == (run["data"]["name"], budget)
+            and updates_per_language(other.first) == updates_per_language(run)
         ]
     )
 

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report import write_metrics
+from s3_speechbrain.report.main_table import main_grid
 from s3_speechbrain.report.metrics import dump
 from s3_speechbrain.report.runs import (
+    Evidence,
     Stat,
     best_on_dev,
     load_evidence,
@@ -16,6 +18,7 @@ from s3_speechbrain.report.runs import (
     pool,
     stat,
     train_budget,
+    updates_per_language,
 )
 
 
@@ -142,3 +145,17 @@ def test_pooling_does_not_depend_on_the_order_of_files(values, random):
     before = pool(runs)
     random.shuffle(runs)
     assert pool(runs) == before
+
+
+def test_longer_trainings_stay_out_of_the_main_table(make_run):
+    usual = make_run(method="dense", test__CER=20.0, dev__CER=20.0, config={"updates": 400})
+    longer = make_run(method="dense", test__CER=9.0, dev__CER=9.0, config={"updates": 800})
+    pooled = make_run(config={"updates": 800, "languages": ["fr", "it"]})
+    assert [updates_per_language(run) for run in (usual, longer, pooled, make_run(config={}))] == [
+        400,
+        800,
+        400,
+        None,
+    ]
+    grid = main_grid(Evidence((usual, longer), {}))
+    assert [setting.error("test").mean for setting in grid["dense"] if setting] == [20.0]
