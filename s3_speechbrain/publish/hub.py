@@ -115,6 +115,8 @@ def upload(
         raise UserError("you are not logged in: run hf auth login, or set HF_TOKEN") from None
     except HfHubHTTPError as error:
         raise UserError(_reason(name, error)) from None
+    except ValueError as error:  # the hub's own check of the card
+        raise UserError(f"the hub refuses the card: {' '.join(str(error).split())[:200]}") from None
     except OSError as error:
         raise UserError(f"the hub cannot be reached ({type(error).__name__}): try again later") from None
     return Upload(name, files, private, tag, f"{api.endpoint}/{name}", made.oid)
