@@ -175,27 +175,32 @@ class Speed:
         return {"rtf": self.rtf, "load": load, **{name: getattr(self, name) for name in names}}
 
 
-def real_time_factor(
-    transcribe: Callable[[Tensor], Any],
+def real_time_factor(transcribe: Callable[[Tensor], Any], clips: Sequence[Tensor], **options: Any) -> Speed:
+    """Measure seconds of computing per second of audio, one clip at a time; see `real_time_factors`."""
+    return real_time_factors([transcribe], clips, **options)[0]
+
+
+def real_time_factors(
+    transcribes: Sequence[Callable[[Tensor], Any]],
     clips: Sequence[Tensor],
     *,
     sampling_rate: int = 16000,
     dtype: torch.dtype | str = torch.float32,
     repeats: int = 3,
     warmup: int = 1,
-) -> Speed:
-    """Measure seconds of computing per second of audio, one clip at a time.
+) -> list[Speed]:
+    """Measure several recognisers in turns, so that they meet the same load and their ratios can be trusted.
 
     Parameters
     ----------
-    transcribe : callable
-        Called with one clip; whatever it returns is dropped. It runs without gradients.
+    transcribes : sequence of callables
+        Each is called with one clip; whatever it returns is dropped. They run without gradients.
     clips : sequence of tensors
         Waveforms, each of shape (samples,), on the device that is to be measured.
     sampling_rate : int
         Samples per second of the clips.
     dtype : torch.dtype or str
-        The number type that `transcribe` computes in, for the record.
+        The number type that they compute in, for the record.
     repeats : int
         Passes over all clips; the fastest counts, since other load on the machine only ever adds time.
     warmup : int
@@ -203,8 +208,8 @@ def real_time_factor(
 
     Returns
     -------
-    Speed
-        The real-time factor with thread count, number type, device and load.
+    list of Speed
+        Real-time factors with thread count, number type, device and load.
 
     Raises
     ------
@@ -217,7 +222,7 @@ def real_time_factor(
     device = clips[0].device
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
 
-    def one_pass(chosen: Sequence[Tensor]) -> float:
+    def one_pass(transcribe: Callable[[Tensor], Any], chosen: Sequence[Tensor]) -> float:
         start = time.perf_counter()
         for clip in chosen:
             transcribe(clip)
@@ -226,11 +231,15 @@ def real_time_factor(
         return time.perf_counter() - start
 
     with torch.inference_mode():
-        one_pass(clips[:warmup])
-        fastest = min(one_pass(clips) for _ in range(repeats))
+        for transcribe in transcribes:
+            one_pass(transcribe, clips[:warmup])
+        passes = [[one_pass(transcribe, clips) for transcribe in transcribes] for _ in range(repeats)]
     seconds = samples / sampling_rate
-    name = str(dtype).removeprefix("torch.")
-    return Speed(fastest / seconds, torch.get_num_threads(), name, device.type, seconds, repeats, load)
+    name, threads = str(dtype).removeprefix("torch."), torch.get_num_threads()
+    return [
+        Speed(min(times) / seconds, threads, name, device.type, seconds, repeats, load)
+        for times in zip(*passes, strict=True)
+    ]
 
 
 class WallClock:

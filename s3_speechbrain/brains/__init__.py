@@ -10,6 +10,7 @@ from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.brains.multilingual import JointMaskBrain, LanguageHeads, MultilingualBrain
 from s3_speechbrain.brains.pruning_run import PruningRun
 from s3_speechbrain.brains.results import finish, finish_languages, say_finished, say_if_finished
+from s3_speechbrain.brains.s6 import S6Run
 from s3_speechbrain.brains.schedules import tri_stage
 from s3_speechbrain.brains.single import finetune_language, mask_language, train_in_stages, train_language
 from s3_speechbrain.brains.structured_run import StructuredRun
@@ -25,6 +26,7 @@ __all__ = [
     "MultilingualBrain",
     "PruningRun",
     "Recogniser",
+    "S6Run",
     "StructuredRun",
     "TokenRun",
     "deposit",

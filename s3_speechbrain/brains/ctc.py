@@ -103,6 +103,10 @@ class CTCBrain(UpdateBrain):
     def leave_behind(self, folder: Path) -> None:
         """Write what the method leaves in a run's folder beside the metrics; the best checkpoint is loaded."""
 
+    def undiminished(self) -> Recogniser | None:
+        """Return the network with all that the method removes, to time it beside; None if nothing is removed."""
+        return None
+
     def deploy(self) -> None:
         """Bring the trained model into the form that it runs in later, before its speed is measured."""
         merge_adapters_(self.recogniser.encoder)

@@ -70,6 +70,10 @@ class TokenBrain(CTCBrain):
         if stage == sb.Stage.TEST:
             self.tested.append(self.seen.keep_ratio)
 
+    def undiminished(self) -> Recogniser:
+        """Return the recogniser without its selector, to time it beside."""
+        return super().undiminished() or Recogniser(self.recogniser.encoder, self.recogniser.head)
+
     def details(self) -> dict[str, Any]:
         """Return the token keep ratio on the first test set, what is known about the selector, and MACs."""
         ratio = self.tested[0]

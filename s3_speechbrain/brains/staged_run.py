@@ -14,6 +14,7 @@ from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.model import Recogniser
+from s3_speechbrain.brains.results import finish
 from s3_speechbrain.brains.stages import (
     VOCABULARIES,
     Stage,
@@ -75,14 +76,17 @@ class StagedRun:
         Parameters
         ----------
         name : str
-            Of the stage.
+            Of the stage. A ``teacher`` is tested and timed as well, as what comes of it is compared with it.
         **changes : Any
             Settings that differ from the run's.
         """
         if self.hparams[f"{name}_run"]:
             stage = self.shared(f"{name}_run", ["dense", "dense_freeze"])
         else:
-            stage = self.stage(name, self.pretrained, CTCBrain, "dense", self._keep_vocabulary, **changes)
+            end = self._finish_dense if name == "teacher" else None
+            stage = self.stage(
+                name, self.pretrained, CTCBrain, "dense", self._keep_vocabulary, end=end, **changes
+            )
         model = self.pretrained()
         load_stage_(model, stage, best=self.corpus.tokenizer.error)
         return model
@@ -103,6 +107,7 @@ class StagedRun:
         kind: Callable[..., CTCBrain],
         method: str,
         leave: Callable[[CTCBrain, Path], None] | None = None,
+        end: Callable[[CTCBrain], Any] | None = None,
         **changes: Any,
     ) -> Stage:
         """Train an earlier stage in its folder, or take it from there.
@@ -118,7 +123,9 @@ class StagedRun:
         method : str
             For the record.
         leave : callable, optional
-            (Brain, folder): writes what the stage leaves beside its checkpoints.
+            (Brain, folder): writes what the stage leaves beside its checkpoints, in the main process.
+        end : callable, optional
+            (Brain): what else belongs to the stage, in every process.
         **changes : Any
             Settings that differ from the run's.
 
@@ -138,6 +145,8 @@ class StagedRun:
             brain.train()
             if leave is not None:
                 run_on_main(leave, args=[brain, folder])
+            if end is not None:
+                end(brain)
             stage = complete_stage(brain, method)
         if name not in [known.name for known in self.earlier]:
             self.earlier.append(stage)
@@ -169,6 +178,10 @@ class StagedRun:
     def _ready(self, brain: AnyBrain) -> AnyBrain:
         seed_everything(self.seed, verbose=False)  # whatever stages ran before or were found
         return brain
+
+    def _finish_dense(self, brain: CTCBrain) -> None:
+        brain.hparams.save_model = False  # the checkpoint is enough to go on from
+        finish(brain, recipe="finetuning", method="dense")
 
     def _keep_vocabulary(self, brain: CTCBrain, folder: Path) -> None:
         for name in VOCABULARIES:

@@ -14,6 +14,7 @@ from s3_speechbrain.brains.batches import SpeechBatch
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.model import Recogniser
+from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.structured import (
     Rounds,
     StructuredConfig,
@@ -107,9 +108,19 @@ class StructuredBrain(CTCBrain):
     def leave_behind(self, folder: Path) -> None:
         """Write the sliced encoder as a folder that `SpeechEncoder` accepts."""
         super().leave_behind(folder)
+        self.sliced().save_pretrained(folder / ENCODER)
+
+    def sliced(self) -> SpeechEncoder:
+        """Return a copy of the encoder without the removed units."""
         encoder = copy.deepcopy(self.recogniser.encoder)
         slice_(encoder, release_(encoder, self.pruning.units))
-        encoder.save_pretrained(folder / ENCODER)
+        return encoder
+
+    def undiminished(self) -> Recogniser:
+        """Return a recogniser of the size before pruning, without masks and selector, to time it beside."""
+        encoder = copy.deepcopy(self.recogniser.encoder)
+        release_(encoder, self.pruning.units)
+        return Recogniser(encoder, self.recogniser.head)
 
     def deploy(self) -> None:
         """Remove the units for good; the network then is an ordinary, smaller one."""

@@ -1,10 +1,13 @@
 """What the structured methods of a recipe are made of: the model to start from, the Brain that prunes it."""
 
+import copy
 from collections.abc import Mapping
 
 from speechbrain.utils.run_opts import RunOptions
 
 from s3_speechbrain.brains.corpus import Corpus
+from s3_speechbrain.brains.distilled import DistilledBrain
+from s3_speechbrain.brains.methods import encoder_options
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.brains.staged_run import StagedRun
 from s3_speechbrain.brains.structured import StructuredBrain
@@ -12,7 +15,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.schema import BASELINE_PREFIX
 from s3_speechbrain.structured import StructuredConfig
 
-STARTS = ("teacher", "pretrained")
+STARTS = ("teacher", "pretrained", "scratch")
 
 
 class StructuredRun(StagedRun):
@@ -27,26 +30,42 @@ class StructuredRun(StagedRun):
         if self.option("start_from") not in STARTS:
             raise UserError(f"start_from is {hparams['start_from']!r}: choose one of {', '.join(STARTS)}")
         self.options["structured"] = self.config.used
+        if hparams["distil"] and not self.begins_with_teacher:
+            raise UserError(
+                "distil needs a dense teacher: use --start_from teacher and another strategy than one_shot"
+            )
+
+    @property
+    def begins_with_teacher(self) -> bool:
+        """Whether finetuned weights are pruned; ``one_shot`` ranks pretrained ones, whatever ``start_from`` says."""
+        return self.hparams["start_from"] == "teacher" and self.config.strategy != "one_shot"
 
     @property
     def recorded_as(self) -> str:
         """What the method is called in ``metrics.json``; an ablation of SAFARI is a baseline with its own name."""
         config = self.config
+        if self.hparams["start_from"] == "scratch":
+            return f"{BASELINE_PREFIX}small_scratch"
         if config.strategy != "safari":
             return f"{BASELINE_PREFIX}structured_{config.strategy}"
+        if self.hparams["distil"]:
+            return f"{BASELINE_PREFIX}safari_distilled"
         if config.score != "magnitude":
             return f"{BASELINE_PREFIX}safari_by_{config.score}"
         return "safari" if config.grow == "gradient" else f"{BASELINE_PREFIX}safari_{config.grow}_growth"
 
     def first_model(self) -> Recogniser:
-        """Return the weights to remove units from: finetuned ones, or the pretrained ones.
-
-        ``one_shot`` ranks pretrained weights, whatever ``start_from`` says.
-        """
-        if self.hparams["start_from"] == "teacher" and self.config.strategy != "one_shot":
+        """Return the weights to remove units from: finetuned, pretrained, or random ones."""
+        if self.begins_with_teacher:
             return self.dense("teacher", **self.hparams["teacher"])
-        return self.pretrained()
+        model = self.pretrained()
+        if self.hparams["start_from"] == "scratch":
+            model.encoder = self.hparams["encoder"]["build"](**encoder_options("scratch"))
+        return model
 
     def pruned(self, model: Recogniser) -> StructuredBrain:
         """Make the Brain that removes units of a model and trains what is left."""
+        if self.hparams["distil"]:
+            self.option("distil")
+            return self.last(DistilledBrain, model, copy.deepcopy(model))
         return self.last(StructuredBrain, model)

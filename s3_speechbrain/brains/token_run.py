@@ -51,6 +51,8 @@ class TokenRun(StagedRun):
     Further settings are the keys of ``recipes/CommonVoice/s6_damon/hparams/salad.yaml``.
     """
 
+    brain: type[TokenBrain] = TokenBrain
+
     def __init__(self, hparams: Mapping, corpus: Corpus, run_opts: RunOptions) -> None:
         super().__init__(hparams, corpus, run_opts)
         self.tokens: TokenConfig = hparams["tokens"]
@@ -91,7 +93,7 @@ class TokenRun(StagedRun):
     ) -> TokenBrain:
         """Put the selector into the student, choose its threshold on dev, and make the Brain that trains both."""
         student.selector = selector
-        brain = self.last(TokenBrain, student)
+        brain = self.last(self.brain, student)
         brain.facts = {"selector": self.tokens.selector, **self._calibrate_(brain, teacher)}
         return self._ready(brain)
 

@@ -9,6 +9,7 @@ from s3_speechbrain.errors import UserError, tell_user_errors
 from s3_speechbrain.report.demo import demo
 from s3_speechbrain.report.gather import gather
 from s3_speechbrain.report.metrics import collect
+from s3_speechbrain.report.pareto import show_pareto
 from s3_speechbrain.report.results import build, stale
 from s3_speechbrain.report.runs import Setting, load_evidence, pool
 from s3_speechbrain.report.schema import value_of
@@ -25,6 +26,7 @@ The way of a number from a run to the README:
 A look at runs without keeping them:
 
   python -m s3_speechbrain.report demo results
+  python -m s3_speechbrain.report pareto results
   python -m s3_speechbrain.report table results --columns language method sparsity.masked dev.CER test.CER
 """
 COLUMNS = (
@@ -69,6 +71,16 @@ def _parser() -> argparse.ArgumentParser:
         "--runs", action="store_true", help="one line per run instead of the mean over its seeds"
     )
     page.add_argument("--markdown", action="store_true", help="print markdown instead of aligned text")
+    page = commands.add_parser(
+        "pareto", help="print and draw error against time and MACs of smaller or faster networks"
+    )
+    page.add_argument(
+        "folders",
+        nargs="*",
+        default=["results"],
+        metavar="FOLDER",
+        help="folders with runs; the figures go into the first (default: results)",
+    )
     page = commands.add_parser("gather", help="copy metrics.json files into the evidence folder")
     page.add_argument("results", help="folder with finished runs")
     page.add_argument("evidence", help="the committed folder")
@@ -128,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(bool(old))
     elif given.action == "demo":
         print(demo(given.folder))
+    elif given.action == "pareto":
+        print(show_pareto(given.folders))
     elif given.action == "table":
         made = table(given.folder, given.columns, given.runs)
         print(markdown(made) if given.markdown else plain(made))

@@ -11,6 +11,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.cross_lingual import cross_lingual_figures
 from s3_speechbrain.report.metrics import write_text_atomic
 from s3_speechbrain.report.multilingual import FIGURE, bytes_curves
+from s3_speechbrain.report.pareto import pareto_figures
 from s3_speechbrain.report.plots import (
     bytes_data,
     digest,
@@ -23,6 +24,7 @@ from s3_speechbrain.report.pruning import pruning_figures
 from s3_speechbrain.report.runs import Evidence, Setting, load_evidence
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.sections import SECTIONS
+from s3_speechbrain.report.structured import UNITS_LEFT, structured_figures
 from s3_speechbrain.report.sweep import FIGURES, dense_beside, sweep_name, sweep_title, sweeps
 from s3_speechbrain.report.tokens import KEEP_RATIO, token_figures
 
@@ -40,6 +42,8 @@ PARTS = (
     ("Masks of other languages", "cross_lingual"),
     ("One subnetwork for several languages", "joint_subnetwork"),
     ("Fewer tokens", "tokens"),
+    ("Fewer structures", "structured"),
+    ("Error against time", "pareto"),
     ("Benchmarks", "benchmarks"),
     ("Software", "versions"),
     ("Every setting", "runs"),
@@ -152,8 +156,11 @@ def figures(root: Path, evidence: Evidence) -> dict[Path, tuple[Any, Callable[[P
             sparsity_curve_data(curves, levels, title, error),
             partial(plot_sparsity_curve, curves=curves, levels=levels, title=title, error=error),
         )
-    for path, (curves, levels, title, error) in token_figures(evidence).items():
-        shown = {"curves": curves, "levels": levels, "title": title, "error": error, "along": KEEP_RATIO}
+    against = {path: (parts, KEEP_RATIO) for path, parts in token_figures(evidence).items()}
+    against |= {path: (parts, UNITS_LEFT) for path, parts in structured_figures(evidence).items()}
+    against |= pareto_figures(evidence)
+    for path, ((curves, levels, title, error), along) in against.items():
+        shown = {"curves": curves, "levels": levels, "title": title, "error": error, "along": along}
         wanted[root / path] = (sparsity_curve_data(**shown), partial(plot_sparsity_curve, **shown))
     curves = bytes_curves(evidence)
     if curves:

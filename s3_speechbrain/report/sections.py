@@ -17,6 +17,7 @@ from s3_speechbrain.report.main_table import (
     summary,
 )
 from s3_speechbrain.report.multilingual import added_language, multilingual
+from s3_speechbrain.report.pareto import pareto
 from s3_speechbrain.report.pruning import pruning
 from s3_speechbrain.report.recipe_table import RECIPE_SECTIONS
 from s3_speechbrain.report.runs import (
@@ -28,6 +29,7 @@ from s3_speechbrain.report.runs import (
     data_label,
 )
 from s3_speechbrain.report.schema import error_name
+from s3_speechbrain.report.structured import structured
 from s3_speechbrain.report.sweep import masked_share, sweep
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
 from s3_speechbrain.report.tokens import tokens
@@ -166,6 +168,8 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "cross_lingual": cross_lingual,
     "joint_subnetwork": joint_subnetwork,
     "tokens": tokens,
+    "structured": structured,
+    "pareto": pareto,
     "benchmarks": benchmarks,
     "versions": versions,
     "runs": every_run,

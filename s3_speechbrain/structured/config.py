@@ -38,7 +38,7 @@ class StructuredConfig:
         change without them; see `UnitMask`.
     side : {"unit", "columns"}
         Which weights of a unit are ranked by magnitude, and for PARP set to zero.
-    scale : {"none", "kind", "group"}
+    scale : {"none", "kind", "group", "rank"}
         What scores are divided by before all units are ranked together; see `comparable`.
     start, until : float
         Shares of the run: when units are removed, and until when they are adjusted.

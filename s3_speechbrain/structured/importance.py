@@ -9,7 +9,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.structured.units import UnitGroup, parameter_at, per_unit
 
 SIDES = ("unit", "columns")
-SCALES = ("none", "kind", "group")
+SCALES = ("none", "kind", "group", "rank")
 
 
 def magnitude(encoder: nn.Module, units: Mapping[str, UnitGroup], side: str = "unit") -> dict[str, Tensor]:
@@ -60,8 +60,9 @@ def comparable(scores: Mapping[str, Tensor], scale: str) -> dict[str, Tensor]:
     ----------
     scores : mapping of str to Tensor
         By group, 0 or more, one per unit.
-    scale : {"none", "kind", "group"}
-        Leave them; divide by the mean over all units of the kind; or of the group, one kind in one layer.
+    scale : {"none", "kind", "group", "rank"}
+        Leave them; divide by the mean over all units of the kind; or of the group, one kind in one layer. ``rank``
+        puts in their place the share of the group that is not better, so that every layer keeps the same share.
 
     Returns
     -------
@@ -78,6 +79,8 @@ def comparable(scores: Mapping[str, Tensor], scale: str) -> dict[str, Tensor]:
     found = {name: values.double() for name, values in scores.items()}
     if scale == "none":
         return found
+    if scale == "rank":
+        return {name: _share_not_better(values) for name, values in found.items()}
     like: dict[str, list[str]] = {}
     for name in found:
         like.setdefault(name if scale == "group" else name.partition(".")[0], []).append(name)
@@ -86,3 +89,10 @@ def comparable(scores: Mapping[str, Tensor], scale: str) -> dict[str, Tensor]:
         for name in names:
             found[name] = found[name] / mean if mean > 0 else found[name]
     return found
+
+
+def _share_not_better(scores: Tensor) -> Tensor:
+    order = scores.argsort(descending=True, stable=True)
+    shares = torch.empty_like(scores)
+    shares[order] = 1 - torch.arange(len(scores), dtype=scores.dtype) / len(scores)
+    return shares

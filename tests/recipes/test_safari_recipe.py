@@ -144,7 +144,7 @@ def test_a_small_dense_network_of_the_same_shape_trains_from_scratch(go, whole, 
     ("options", "message"),
     [
         (("--strategy=imp",), "strategy is 'imp'"),
-        (("--start_from=scratch",), "start_from is 'scratch'"),
+        (("--start_from=nothing",), "start_from is 'nothing'"),
         (("--keep=0",), "keep is 0"),
         (("--until=1.5",), "in this order"),
         (("--method=salami",), "method is 'salami'"),

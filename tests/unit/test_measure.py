@@ -82,6 +82,17 @@ def test_the_real_time_factor_is_seconds_per_second_of_audio(monkeypatch):
     assert len(calls) == 1 + 2 * 2  # one clip to warm up, then two passes
 
 
+def test_recognisers_are_measured_in_turns(monkeypatch):
+    clock = iter([0, 1, 0, 1, *(0, 4, 0, 8), *(0, 6, 0, 2), *(0, 5, 0, 3)])  # start and end of each pass
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: float(next(clock)))
+    order = []
+    found = measure.real_time_factors(
+        [lambda _: order.append("a"), lambda _: order.append("b")], [torch.zeros(16000)], repeats=3
+    )
+    assert order == ["a", "b"] * 4
+    assert [speed.rtf for speed in found] == [4.0, 2.0]
+
+
 def test_the_real_time_factor_runs_without_gradients_and_tells_its_conditions():
     layer = nn.Linear(1, 1)
     seen = []

@@ -6,14 +6,14 @@ extractor, and the network is finetuned on what is left. SAFARI removes attentio
 network under a budget, and grows others in their place while it is finetuned; in the end what is removed is cut off,
 and a smaller network remains.
 
-Run ``python train.py hparams/salad.yaml --data_folder PATH/prompts --language fr --keep_ratio 0.5``
-or ``python train.py hparams/safari.yaml --data_folder PATH/prompts --language fr --keep 0.5``.
+Run ``python train.py hparams/demo.yaml --data_folder PATH/prompts --language fr`` for both, salad.yaml or safari.yaml
+for one of them.
 """
 
 import sys
 from collections.abc import Sequence
 
-from s3_speechbrain.brains import CTCBrain, StructuredRun, TokenRun, train_in_stages
+from s3_speechbrain.brains import CTCBrain, S6Run, StructuredRun, TokenRun, train_in_stages
 from s3_speechbrain.errors import tell_user_errors
 
 
@@ -29,7 +29,12 @@ def safari(run: StructuredRun) -> CTCBrain:
     return run.pruned(run.first_model())
 
 
-METHODS = {"salad": (TokenRun, salad), "safari": (StructuredRun, safari)}
+def s6(run: S6Run) -> CTCBrain:
+    """Do both: the detector is in the network while units go and come."""
+    return salad(run)
+
+
+METHODS = {"salad": (TokenRun, salad), "safari": (StructuredRun, safari), "s6": (S6Run, s6)}
 
 
 @tell_user_errors

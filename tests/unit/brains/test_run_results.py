@@ -1,5 +1,6 @@
 """What a finished run says of itself: which round counts, what is timed, which files are left and in which order."""
 
+import copy
 import csv
 import json
 from contextlib import nullcontext
@@ -135,6 +136,9 @@ class FakeBrain:
     def backbone(self):
         return None
 
+    def undiminished(self):
+        self.events.append("undiminished")
+
     def deploy(self):
         self.events.append("deploy")
 
@@ -225,7 +229,16 @@ def test_speed_is_that_of_greedy_decoding_over_readable_clips(brain):
     speed = results.measure_speed(brain)
     assert set(brain.recogniser.heard) == {3200, 1600}
     assert set(brain.events) == {"greedy"}
-    assert speed.as_metrics()["dtype"] == "float32"
+    assert speed["dtype"] == "float32"
+    assert "dense_rtf" not in speed
+
+
+def test_a_dense_network_is_timed_on_the_same_clips(brain):
+    dense = copy.deepcopy(brain.recogniser)
+    dense.heard.clear()
+    speed = results.measure_speed(brain, dense)
+    assert speed["dense_rtf"] > 0
+    assert dense.heard == brain.recogniser.heard
 
 
 def test_at_most_a_few_clips_are_timed(brain, clips):
@@ -259,6 +272,9 @@ def test_examples_are_spread_over_many_clips(brain, clips, tmp_path):
 def test_a_finished_run_leaves_valid_metrics_and_plots(brain, tmp_path, monkeypatch, capsys):
     (tmp_path / "run").mkdir()
     metrics = results.finish(brain, "mask_finetuning", "mask")
+    assert brain.events.index("undiminished") < brain.events.index(
+        "deploy"
+    )  # what is left cannot be copied back
     assert brain.events.index("deploy") < brain.events.index("greedy")  # what is timed is the network in use
     stored = read_metrics(tmp_path / "run" / "metrics.json")
     assert stored["test"] == metrics["test"]

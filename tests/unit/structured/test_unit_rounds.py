@@ -152,3 +152,21 @@ def test_impossible_runs_are_told_before_they_start():
         made(replace(CONFIG, keep=0.1, floor={"neurons": 32}))
     with pytest.raises(UserError, match="cannot be met"):
         made(replace(CONFIG, keep=0.1, budget="parameters"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing", "present"),
+    [
+        ({}, {"seconds"}, {"drop", "grow", "until", "window", "side"}),
+        ({"strategy": "random"}, {"drop", "grow", "score", "side", "window"}, {"start"}),
+        ({"strategy": "one_shot"}, {"start", "every", "until", "grow_from"}, {"score"}),
+        ({"strategy": "parp"}, {"until", "drop", "window"}, {"every", "side"}),
+        ({"grow": "random"}, {"window"}, {"grow"}),
+        ({"score": "contribution", "strategy": "parp_final"}, {"grow"}, {"window", "until", "side"}),
+        ({"budget": "total_macs"}, set(), {"seconds"}),
+    ],
+)
+def test_a_record_names_the_settings_that_matter(changes, missing, present):
+    found = replace(CONFIG, **changes).used.keys()
+    assert not missing & found
+    assert present | {"strategy", "keep", "budget", "kinds", "floor"} <= found

@@ -1,0 +1,117 @@
+"""Compressed networks by place (backbone, corpus, amount of training data, language), the dense one beside them."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from s3_speechbrain.report.runs import Evidence, Run, Setting, Stat, best_on_dev, budget_label
+from s3_speechbrain.report.schema import error_name, value_of
+from s3_speechbrain.report.sweep import FIGURES, slug
+
+RECIPE = "s6_damon"
+DENSE = "dense finetuning"
+Place = tuple[str, str, int, str]
+Curves = dict[str, list[tuple[float, Stat]]]
+Figure = tuple[Curves, dict[str, float], str, str]
+
+
+def place_of(setting: Setting) -> Place:
+    """Return backbone, corpus, minutes of training data and language of a setting."""
+    run = setting.first
+    return (run["backbone"], run["data"]["name"], setting.budget, run["language"])
+
+
+def places(evidence: Evidence, wanted: Callable[[Run], bool]) -> dict[Place, list[Setting]]:
+    """Collect the settings of the recipe that are wanted, by place."""
+    found: dict[Place, list[Setting]] = {}
+    for setting in evidence.settings:
+        if setting.first["recipe"] == RECIPE and wanted(setting.first):
+            found.setdefault(place_of(setting), []).append(setting)
+    return dict(sorted(found.items()))
+
+
+def dense_at(evidence: Evidence, place: Place) -> Setting | None:
+    """Choose on dev the dense finetuning of a place."""
+    methods = ("dense", "dense_freeze")
+    return best_on_dev(
+        [s for s in evidence.settings if place_of(s) == place and s.first["method"] in methods]
+    )
+
+
+def place_title(place: Place) -> str:
+    """Name a place in titles."""
+    backbone, corpus, budget, language = place
+    return f"{language}, {backbone}, {budget_label(budget)} of {corpus}"
+
+
+def figure_path(place: Place, name: str) -> str:
+    """Return the path of a place's figure from the project's root."""
+    backbone, corpus, budget, language = place
+    return f"{FIGURES}/{name}_{'_'.join(map(slug, (backbone, corpus, f'{budget}min', language)))}.png"
+
+
+def macs_share(setting: Setting) -> float | None:
+    """Return the MACs as a share of the dense encoder's, the mean of the seeds; 1 for a dense run."""
+    left, dense = setting.stat("macs.total"), setting.stat("macs.dense_total")
+    if left and dense:
+        return left.mean / dense.mean
+    return 1.0 if setting.first["recipe"] != RECIPE else None
+
+
+def time_share(setting: Setting) -> float | None:
+    """Return the real-time factor as a share of the dense network's, timed in turns; 1 for a dense run."""
+    left, dense = setting.stat("speed.rtf"), setting.stat("speed.dense_rtf")
+    if left and dense:
+        return left.mean / dense.mean
+    return 1.0 if setting.first["recipe"] != RECIPE else None
+
+
+def best_curves(
+    settings: Iterable[Setting],
+    title: Callable[[Setting], str],
+    goal: Callable[[Run], object],
+    where: Callable[[Setting], float | None],
+) -> Curves:
+    """Draw each method as a curve: for every goal that was set, the setting that dev chooses.
+
+    Parameters
+    ----------
+    settings : iterable of Setting
+        Of one place.
+    title : callable
+        Name of a setting's curve.
+    goal : callable
+        What a run was asked for; settings of one curve with the same goal compete.
+    where : callable
+        Place of a setting along the axis; None leaves it out.
+
+    Returns
+    -------
+    dict
+        Title to points (place, pooled test error), from the left to the right.
+    """
+    rivals: dict[tuple[str, str], list[Setting]] = {}
+    for setting in settings:
+        rivals.setdefault((title(setting), str(goal(setting.first))), []).append(setting)
+    curves: Curves = {}
+    for (name, _), candidates in rivals.items():
+        best = best_on_dev(candidates)
+        along = where(best)
+        if along is not None:
+            curves.setdefault(name, []).append((round(along, 4), best.error("test")))
+    return {name: sorted(points, key=lambda point: point[0]) for name, points in curves.items()}
+
+
+def figure(evidence: Evidence, place: Place, settings: list[Setting], curves: Curves) -> Figure:
+    """Put curves, the level of dense finetuning, title and error name together for `plot_sparsity_curve`."""
+    dense = dense_at(evidence, place)
+    levels = {DENSE: dense.error("test").mean} if dense else {}
+    return curves, levels, place_title(place), f"test {error_name(settings[0].first)}"
+
+
+def differences(run: Run, usual: Mapping[str, object]) -> str:
+    """Say in which recorded settings a run differs from the usual ones; an empty text for none."""
+    parts = []
+    for name, value in usual.items():
+        found = value_of(run, f"config.{name}", value)
+        if found != value:
+            parts.append(f"{name.split('.')[-1]} {found}")
+    return ", ".join(parts)

@@ -1,0 +1,128 @@
+"""Fewer structures: error against the budget, for SAFARI and its baselines, in a table and a figure."""
+
+from collections.abc import Sequence
+
+from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
+from s3_speechbrain.report.places import (
+    DENSE,
+    Figure,
+    Place,
+    best_curves,
+    dense_at,
+    differences,
+    figure,
+    figure_path,
+    macs_share,
+    place_title,
+    places,
+    time_share,
+)
+from s3_speechbrain.report.runs import Evidence, Run, Setting
+from s3_speechbrain.report.schema import error_name, value_of
+from s3_speechbrain.report.tables import Table, amount, markdown, number, spread
+
+UNITS_LEFT = "share of the heads and neurons left, by their parameters"
+TITLES = {
+    "safari": "SAFARI",
+    "baseline_safari_distilled": "SAFARI, distilled",
+    "baseline_safari_by_contribution": "SAFARI by contribution",
+    "baseline_safari_random_growth": "SAFARI, random growth",
+    "baseline_safari_contribution_growth": "SAFARI, growth by contribution",
+    "baseline_structured_no_adjust": "no adjusting",
+    "baseline_structured_parp_final": "structured PARP, then enforced",
+    "baseline_structured_parp": "structured PARP",
+    "baseline_structured_one_shot": "one-shot magnitude",
+    "baseline_structured_random": "random units",
+    "baseline_small_scratch": "small network from scratch",
+}
+# Settings in which runs of one method differ as ablations, with the value that goes without saying.
+USUAL = {
+    "structured.budget": "units",
+    "structured.kinds": ["heads", "neurons"],
+    "structured.scale": "none",
+    "structured.side": "unit",
+    "structured.start": 0.0,
+    "structured.until": 0.6,
+    "structured.every": 20,
+    "structured.drop": 0.3,
+    "structured.window": 8,
+    "structured.grow_from": "zero",
+    "start_from": "teacher",
+}
+NOTHING = "No run with fewer structures yet."
+
+
+def variant(run: Run) -> str:
+    """Say in which settings a run differs from the usual ones; an empty text for none."""
+    usual = USUAL
+    if run["method"] == "baseline_small_scratch":
+        usual = USUAL | {"structured.scale": "rank", "start_from": "scratch"}
+    return differences(run, usual)
+
+
+def units_left(setting: Setting) -> float:
+    """Return the share of the units' parameters that is left, the mean of the seeds."""
+    return 1 - setting.stat("sparsity.masked").mean
+
+
+def _goal(run: Run) -> float | None:
+    return value_of(run, "config.structured.keep")
+
+
+def structured_places(evidence: Evidence) -> dict[Place, list[Setting]]:
+    """Collect the runs of structured pruning alone, in the order of `TITLES`, the large budgets first."""
+    found = places(evidence, lambda run: run["method"] in TITLES)
+    order = list(TITLES)
+    return {
+        place: sorted(each, key=lambda s: (order.index(s.first["method"]), variant(s.first), -units_left(s)))
+        for place, each in found.items()
+    }
+
+
+def _row(setting: Setting, title: str, left: float) -> list[str]:
+    return [
+        title,
+        variant(setting.first),
+        number(left, 3),
+        spread(setting.error("dev")),
+        spread(setting.error("test")),
+        spread(setting.stat("test.WER")),
+        number(macs_share(setting), 3),
+        number(time_share(setting), 3),
+        amount(setting.stat("size.parameters").mean),
+    ]
+
+
+def _one_place(evidence: Evidence, place: Place, settings: Sequence[Setting]) -> str:
+    dense, name = dense_at(evidence, place), error_name(settings[0].first)
+    rows = [_row(dense, DENSE, 1.0)] if dense else []
+    rows += [_row(setting, TITLES[setting.first["method"]], units_left(setting)) for setting in settings]
+    header = ["method", "differs in", "units left", f"dev {name}", f"test {name}", "test WER"]
+    shown = [*([dense] if dense else []), *settings]
+    return "\n\n".join(
+        [
+            f"**{place_title(place)}.** `units left` is the {UNITS_LEFT}; MACs (10 s, extractor included) and time are "
+            "shares of the dense network's, which is timed in turns with the sliced one in the same process."
+            f"{manifests_note(shown)}",
+            markdown(Table([*header, "MACs", "time", "parameters"], rows, 2)),
+            f"![{name} against the units left: {place_title(place)}]({figure_path(place, 'structured')})",
+            commands(shown),
+        ]
+    )
+
+
+def structured(evidence: Evidence) -> str:
+    """Make the section on fewer structures."""
+    blocks = [_one_place(evidence, place, found) for place, found in structured_places(evidence).items()]
+    return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS}", *(blocks or [NOTHING])])
+
+
+def structured_figures(evidence: Evidence) -> dict[str, Figure]:
+    """Return the figures of the section by path: test error against the units left, in the usual setting."""
+    found = {}
+    for place, settings in structured_places(evidence).items():
+        usual = [setting for setting in settings if not variant(setting.first)]
+        curves = best_curves(usual, lambda s: TITLES[s.first["method"]], _goal, units_left)
+        if curves:
+            found[figure_path(place, "structured")] = figure(evidence, place, usual, curves)
+    return found
