@@ -11,6 +11,7 @@ from s3_speechbrain.atomic import flush
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank.entry import Backbone, Entry, PackedEntry, is_language
 from s3_speechbrain.maskbank.header import Header, RefusedError, parse_backbone, parse_json
+from s3_speechbrain.maskbank.links import leads_out
 from s3_speechbrain.maskbank.reading import read_packed
 from s3_speechbrain.maskbank.writing import publish, serialise
 
@@ -156,7 +157,7 @@ class MaskBank:
 
     def _inside(self, name: str) -> Path:
         path = self.folder / name
-        if path.is_symlink() and path.resolve().parent != self.folder.resolve():
+        if leads_out(self.folder, path):
             raise UserError(f"{path} is a link that leads out of the bank: put the file itself there")
         return path
 

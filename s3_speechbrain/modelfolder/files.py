@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank.header import RefusedError, need, parse_json
+from s3_speechbrain.maskbank.links import leads_out
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -37,10 +38,7 @@ def refusing(folder: Path) -> Iterator[None]:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return the path of a folder's file, which may be no link out of it.
-
-    In the hub's cache a file is a link from ``snapshots/REVISION`` to ``blobs`` beside ``snapshots``; that is
-    the one way out that is taken.
+    """Return the path of a folder's file, which may be no link out of it (see `leads_out`).
 
     Raises
     ------
@@ -49,11 +47,7 @@ def inside(folder: Path, name: str) -> Path:
     """
     path = folder / name
     need(path.exists() or path.is_symlink(), f"it has no {name}")
-    if path.is_symlink():
-        allowed = [folder.resolve()]
-        if folder.resolve().parent.name == "snapshots":
-            allowed.append(folder.resolve().parent.parent / "blobs")
-        need(path.resolve().parent in allowed, f"{name} is a link that leads out of the folder")
+    need(not leads_out(folder, path), f"{name} is a link that leads out of the folder")
     need(path.exists() and stat.S_ISREG(path.stat().st_mode), f"{name} is not a file")
     return path
 
