@@ -1,10 +1,12 @@
 """Compressed networks by place (backbone, corpus, amount of training data, language), the dense one beside them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from s3_speechbrain.report.main_table import commands, manifests_note
 from s3_speechbrain.report.runs import Evidence, Run, Setting, Stat, best_on_dev, budget_label
 from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.sweep import FIGURES, slug
+from s3_speechbrain.report.tables import Table, markdown
 
 RECIPE = "s6_damon"
 DENSE = "dense finetuning"
@@ -105,6 +107,67 @@ def figure(evidence: Evidence, place: Place, settings: list[Setting], curves: Cu
     dense = dense_at(evidence, place)
     levels = {DENSE: dense.error("test").mean} if dense else {}
     return curves, levels, place_title(place), f"test {error_name(settings[0].first)}"
+
+
+def usual_figures(
+    evidence: Evidence,
+    found: Mapping[Place, list[Setting]],
+    name: str,
+    variant: Callable[[Run], str],
+    **curves: Callable,
+) -> dict[str, Figure]:
+    """Return a figure for each place, by path, of the settings that are no ablation; `curves` as for `best_curves`."""
+    figures = {}
+    for place, settings in found.items():
+        usual = [setting for setting in settings if not variant(setting.first)]
+        drawn = best_curves(usual, **curves)
+        if drawn:
+            figures[figure_path(place, name)] = figure(evidence, place, usual, drawn)
+    return figures
+
+
+def comparison(
+    evidence: Evidence,
+    place: Place,
+    settings: Sequence[Setting],
+    row: Callable[[Setting], list[str]],
+    header: Sequence[str],
+    *,
+    intro: str,
+    name: str,
+    against: str,
+) -> str:
+    """Write the settings of a place below the dense finetuning: what is shown, a table, a figure, the commands.
+
+    Parameters
+    ----------
+    evidence, place, settings
+        As from `places`.
+    row : callable
+        Cells of a setting, of the dense one too.
+    header : sequence of str
+        Titles of the cells, with ``{error}`` for the name of the error rate; the first two are texts.
+    intro : str
+        What the columns mean.
+    name, against : str
+        Of the figure: its file, and what is on its horizontal axis.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    dense, error = dense_at(evidence, place), error_name(settings[0].first)
+    shown = [*([dense] if dense else []), *settings]
+    titles = [title.format(error=error) for title in header]
+    return "\n\n".join(
+        [
+            f"**{place_title(place)}.** {intro}{manifests_note(shown)}",
+            markdown(Table(titles, [row(setting) for setting in shown], 2)),
+            f"![{error} against {against}: {place_title(place)}]({figure_path(place, name)})",
+            commands(shown),
+        ]
+    )
 
 
 def differences(run: Run, usual: Mapping[str, object]) -> str:

@@ -1,25 +1,20 @@
 """Fewer structures: error against the budget, for SAFARI and its baselines, in a table and a figure."""
 
-from collections.abc import Sequence
-
-from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
+from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE
 from s3_speechbrain.report.places import (
     DENSE,
     Figure,
     Place,
-    best_curves,
-    dense_at,
+    comparison,
     differences,
-    figure,
-    figure_path,
     macs_share,
-    place_title,
     places,
     time_share,
+    usual_figures,
 )
 from s3_speechbrain.report.runs import Evidence, Run, Setting
-from s3_speechbrain.report.schema import error_name, value_of
-from s3_speechbrain.report.tables import Table, amount, markdown, number, spread
+from s3_speechbrain.report.schema import value_of
+from s3_speechbrain.report.tables import amount, number, spread
 
 UNITS_LEFT = "share of the heads and neurons left, by their parameters"
 TITLES = {
@@ -65,10 +60,6 @@ def units_left(setting: Setting) -> float:
     return 1 - setting.stat("sparsity.masked").mean
 
 
-def _goal(run: Run) -> float | None:
-    return value_of(run, "config.structured.keep")
-
-
 def structured_places(evidence: Evidence) -> dict[Place, list[Setting]]:
     """Collect the runs of structured pruning alone, in the order of `TITLES`, the large budgets first."""
     found = places(evidence, lambda run: run["method"] in TITLES)
@@ -79,11 +70,11 @@ def structured_places(evidence: Evidence) -> dict[Place, list[Setting]]:
     }
 
 
-def _row(setting: Setting, title: str, left: float) -> list[str]:
+def _row(setting: Setting) -> list[str]:
     return [
-        title,
+        TITLES.get(setting.first["method"], DENSE),
         variant(setting.first),
-        number(left, 3),
+        number(units_left(setting), 3),
         spread(setting.error("dev")),
         spread(setting.error("test")),
         spread(setting.stat("test.WER")),
@@ -93,36 +84,32 @@ def _row(setting: Setting, title: str, left: float) -> list[str]:
     ]
 
 
-def _one_place(evidence: Evidence, place: Place, settings: Sequence[Setting]) -> str:
-    dense, name = dense_at(evidence, place), error_name(settings[0].first)
-    rows = [_row(dense, DENSE, 1.0)] if dense else []
-    rows += [_row(setting, TITLES[setting.first["method"]], units_left(setting)) for setting in settings]
-    header = ["method", "differs in", "units left", f"dev {name}", f"test {name}", "test WER"]
-    shown = [*([dense] if dense else []), *settings]
-    return "\n\n".join(
-        [
-            f"**{place_title(place)}.** `units left` is the {UNITS_LEFT}; MACs (10 s, extractor included) and time are "
-            "shares of the dense network's, which is timed in turns with the sliced one in the same process."
-            f"{manifests_note(shown)}",
-            markdown(Table([*header, "MACs", "time", "parameters"], rows, 2)),
-            f"![{name} against the units left: {place_title(place)}]({figure_path(place, 'structured')})",
-            commands(shown),
-        ]
-    )
+HEADER = ["method", "differs in", "units left", "dev {error}", "test {error}", "test WER"]
+HEADER += ["MACs", "time", "parameters"]
+INTRO = (
+    f"`units left` is the {UNITS_LEFT}; MACs (10 s, extractor included) and time are shares of the dense network's, "
+    "which is timed in turns with the sliced one in the same process."
+)
 
 
 def structured(evidence: Evidence) -> str:
     """Make the section on fewer structures."""
-    blocks = [_one_place(evidence, place, found) for place, found in structured_places(evidence).items()]
+    shown = {"intro": INTRO, "name": "structured", "against": "the units left"}
+    blocks = [
+        comparison(evidence, place, found, _row, HEADER, **shown)
+        for place, found in structured_places(evidence).items()
+    ]
     return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS}", *(blocks or [NOTHING])])
 
 
 def structured_figures(evidence: Evidence) -> dict[str, Figure]:
     """Return the figures of the section by path: test error against the units left, in the usual setting."""
-    found = {}
-    for place, settings in structured_places(evidence).items():
-        usual = [setting for setting in settings if not variant(setting.first)]
-        curves = best_curves(usual, lambda s: TITLES[s.first["method"]], _goal, units_left)
-        if curves:
-            found[figure_path(place, "structured")] = figure(evidence, place, usual, curves)
-    return found
+    return usual_figures(
+        evidence,
+        structured_places(evidence),
+        "structured",
+        variant,
+        title=lambda setting: TITLES[setting.first["method"]],
+        goal=lambda run: value_of(run, "config.structured.keep"),
+        where=units_left,
+    )

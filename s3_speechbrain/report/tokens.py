@@ -1,24 +1,19 @@
 """Fewer tokens: error against the token keep ratio, for SALAD and its baselines, in a table and a figure."""
 
-from collections.abc import Sequence
-
-from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
+from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE
 from s3_speechbrain.report.places import (
     DENSE,
     Figure,
     Place,
-    best_curves,
-    dense_at,
+    comparison,
     differences,
-    figure,
-    figure_path,
     macs_share,
-    place_title,
     places,
+    usual_figures,
 )
 from s3_speechbrain.report.runs import Evidence, Run, Setting
-from s3_speechbrain.report.schema import error_name, value_of
-from s3_speechbrain.report.tables import Table, markdown, number, spread
+from s3_speechbrain.report.schema import value_of
+from s3_speechbrain.report.tables import number, spread
 
 KEEP_RATIO = "token keep ratio (share of the frames left)"
 TITLES = {
@@ -79,12 +74,12 @@ def _order(setting: Setting) -> tuple:
     return (list(TITLES).index(selector_of(run)), variant(run), keep_ratio(setting))
 
 
-def _row(setting: Setting, title: str, kept: str) -> list[str]:
-    recall = setting.stat("tokens.dev.recall")
+def _row(setting: Setting) -> list[str]:
+    selector, recall = selector_of(setting.first), setting.stat("tokens.dev.recall")
     return [
-        title,
+        TITLES.get(selector, DENSE),
         variant(setting.first),
-        kept,
+        number(keep_ratio(setting) if selector else 1.0, 3),
         spread(setting.error("dev")),
         spread(setting.error("test")),
         spread(setting.stat("test.WER")),
@@ -94,40 +89,32 @@ def _row(setting: Setting, title: str, kept: str) -> list[str]:
     ]
 
 
-def _one_place(evidence: Evidence, place: Place, settings: Sequence[Setting]) -> str:
-    dense, name = dense_at(evidence, place), error_name(settings[0].first)
-    rows = [_row(dense, DENSE, number(1.0, 3))] if dense else []
-    rows += [_row(s, TITLES[selector_of(s.first)], number(keep_ratio(s), 3)) for s in settings]
-    header = ["method", "differs in", "token keep ratio", f"dev {name}", f"test {name}", "test WER"]
-    shown = [*([dense] if dense else []), *settings]
-    return "\n\n".join(
-        [
-            f"**{place_title(place)}.** The keep ratio is that on test, `recall` the share of the salient frames of "
-            f"dev that the detector keeps, `MACs` the share of the dense encoder's, extractor and selector included, "
-            f"for a clip of 10 s.{manifests_note(shown)}",
-            markdown(Table([*header, "recall", "MACs", "RTF"], rows, 2)),
-            f"![{name} against the token keep ratio: {place_title(place)}]({figure_path(place, 'tokens')})",
-            commands(shown),
-        ]
-    )
+HEADER = ["method", "differs in", "token keep ratio", "dev {error}", "test {error}", "test WER"]
+HEADER += ["recall", "MACs", "RTF"]
+INTRO = (
+    "The keep ratio is that on test, `recall` the share of the salient frames of dev that the detector keeps, `MACs` "
+    "the share of the dense encoder's, extractor and selector included, for a clip of 10 s."
+)
 
 
 def tokens(evidence: Evidence) -> str:
     """Make the section on fewer tokens."""
-    blocks = [_one_place(evidence, place, found) for place, found in token_places(evidence).items()]
+    shown = {"intro": INTRO, "name": "tokens", "against": "the token keep ratio"}
+    blocks = [
+        comparison(evidence, place, found, _row, HEADER, **shown)
+        for place, found in token_places(evidence).items()
+    ]
     return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS}", *(blocks or [NOTHING])])
 
 
 def token_figures(evidence: Evidence) -> dict[str, Figure]:
     """Return the figures of the section by path: test error against keep ratio, each selector in its usual setting."""
-    found = {}
-    for place, settings in token_places(evidence).items():
-        usual = [setting for setting in settings if not variant(setting.first)]
-        curves = best_curves(usual, lambda s: TITLES[selector_of(s.first)], _goal, keep_ratio)
-        if curves:
-            found[figure_path(place, "tokens")] = figure(evidence, place, usual, curves)
-    return found
-
-
-def _goal(run: Run) -> float | None:
-    return value_of(run, "config.tokens.keep_ratio")
+    return usual_figures(
+        evidence,
+        token_places(evidence),
+        "tokens",
+        variant,
+        title=lambda setting: TITLES[selector_of(setting.first)],
+        goal=lambda run: value_of(run, "config.tokens.keep_ratio"),
+        where=keep_ratio,
+    )

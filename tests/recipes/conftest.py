@@ -6,6 +6,9 @@ from collections.abc import Callable
 import pytest
 from recipe_tools import RECIPES, load_recipe
 
+from s3_speechbrain.brains import results
+from s3_speechbrain.report import read_metrics
+
 
 @pytest.fixture
 def arguments(tiny_encoder, tiny_corpus, tmp_path) -> Callable[..., list[str]]:
@@ -34,4 +37,36 @@ def run(arguments, tmp_path) -> Callable[..., dict]:
         load_recipe(recipe).main(arguments(recipe, folder, *options))
         return json.loads((tmp_path / folder / "metrics.json").read_text())
 
+    return go
+
+
+@pytest.fixture(scope="module")
+def no_plots():
+    """Plots are tested elsewhere and take much of the time of a tiny run."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("plot_curves", "plot_layer_sparsity"):
+            patch.setattr(results, name, lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def s6_damon(no_plots, tiny_encoder, tiny_corpus, tmp_path_factory) -> Callable[..., dict]:
+    """Return a function (YAML file, folder below its `root`, options) that runs the recipe; returns its metrics."""
+    root = tmp_path_factory.mktemp("s6_damon")
+
+    def go(yaml: str, folder: str, *options: str) -> dict:
+        load_recipe("CommonVoice/s6_damon").main(
+            [
+                str(RECIPES / "CommonVoice" / "s6_damon" / "hparams" / yaml),
+                f"--data_folder={tiny_corpus}",
+                f"--source={tiny_encoder}",
+                f"--output_folder={root / folder}",
+                f"--unpack_folder={root / 'unpacked'}",
+                *("--language=en", "--updates=6", "--valid_every=3", "--batch_seconds=6", "--noprogressbar"),
+                *options,
+            ]
+        )
+        return read_metrics(root / folder)
+
+    go.root = root
     return go

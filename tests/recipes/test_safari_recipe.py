@@ -5,49 +5,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipe_tools import RECIPES, load_recipe
 
-from s3_speechbrain.brains import results
 from s3_speechbrain.brains.structured import StructuredBrain
 from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.macs import count_macs
-from s3_speechbrain.report import read_metrics
 
 UNITS = 2 * (2 * 536 + 32 * 33)  # parameters of the heads and neurons of the toy: two layers, width 16
 ROUNDS = ("--begin=0", "--until=0.9", "--every=2", "--window=1", "--floor={heads: 1, neurons: 4}")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_plots():
-    """Plots are tested elsewhere and would take much of the time here."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("plot_curves", "plot_layer_sparsity"):
-            patch.setattr(results, name, lambda *_: None)
-        yield
-
-
 @pytest.fixture(scope="module")
-def go(tiny_encoder, tiny_corpus, tmp_path_factory):
+def go(s6_damon):
     """Return a function (folder, options) that runs the recipe and returns its metrics."""
-    root = tmp_path_factory.mktemp("safari")
 
     def run(folder: str, *options: str) -> dict:
-        load_recipe("CommonVoice/s6_damon").main(
-            [
-                str(RECIPES / "CommonVoice" / "s6_damon" / "hparams" / "safari.yaml"),
-                f"--data_folder={tiny_corpus}",
-                f"--source={tiny_encoder}",
-                f"--output_folder={root / folder}",
-                f"--unpack_folder={root / 'unpacked'}",
-                *("--language=en", "--updates=6", "--valid_every=3", "--batch_seconds=6", "--noprogressbar"),
-                *ROUNDS,
-                *options,
-            ]
-        )
-        return read_metrics(root / folder / "metrics.json")
+        return s6_damon("safari.yaml", folder, *ROUNDS, *options)
 
-    run.root = root
+    run.root = s6_damon.root
     return run
 
 

@@ -1,13 +1,11 @@
 """The token methods end to end: stages, sharing, resuming, baselines, mistakes."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from recipe_tools import RECIPES, killed_after, load_recipe
+from recipe_tools import RECIPES, killed_after
 
-from s3_speechbrain.brains import results
 from s3_speechbrain.brains.experiment import compose
 from s3_speechbrain.report import read_metrics
 from s3_speechbrain.tokens import load_detector
@@ -16,36 +14,14 @@ RECIPE = RECIPES / "CommonVoice" / "s6_damon"
 DETECTOR = "--detector={updates: 6, valid_every: 3}"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_plots():
-    """Plots are tested elsewhere and would take much of the time here."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("plot_curves", "plot_layer_sparsity"):
-            patch.setattr(results, name, lambda *_: None)
-        yield
-
-
 @pytest.fixture(scope="module")
-def go(tiny_encoder, tiny_corpus, tmp_path_factory):
+def go(s6_damon):
     """Return a function (folder, options) that runs the recipe and returns its metrics."""
-    root = tmp_path_factory.mktemp("salad")
 
     def run(folder: str, *options: str) -> dict:
-        load_recipe("CommonVoice/s6_damon").main(
-            [
-                str(RECIPE / "hparams" / "salad.yaml"),
-                f"--data_folder={tiny_corpus}",
-                f"--source={tiny_encoder}",
-                f"--output_folder={root / folder}",
-                f"--unpack_folder={root / 'unpacked'}",
-                *("--language=en", "--updates=6", "--valid_every=3", "--batch_seconds=6", "--noprogressbar"),
-                DETECTOR,
-                *options,
-            ]
-        )
-        return json.loads((root / folder / "metrics.json").read_text())
+        return s6_damon("salad.yaml", folder, DETECTOR, *options)
 
-    run.root = root
+    run.root = s6_damon.root
     return run
 
 
