@@ -37,7 +37,7 @@ class StructuredConfig:
         What decides which units are removed or dropped: the size of their weights, or how much the loss would
         change without them; see `UnitMask`.
     side : {"unit", "columns"}
-        Which weights of a unit are ranked by magnitude, and for PARP set to zero.
+        Which weights of a unit are ranked by magnitude.
     scale : {"none", "kind", "group", "rank"}
         What scores are divided by before all units are ranked together; see `comparable`.
     start, until : float
@@ -107,14 +107,13 @@ class StructuredConfig:
     def used(self) -> dict[str, Any]:
         """The settings that matter for this strategy, for the record of a run."""
         ranked, adjusted = self.strategy != "random", self.strategy == "safari"
-        parp = self.strategy.startswith("parp")
         collected = self.score == "contribution" or (adjusted and self.grow != "random")
         names = ["strategy", "keep", "budget", "kinds", "floor"]
         names += ["seconds"] * self.budget.endswith("macs")
         names += ["score", "scale"] * ranked
-        names += ["side"] * (parp or (ranked and self.score == "magnitude"))
+        names += ["side"] * (ranked and self.score == "magnitude")
         names += ["start"] * (self.strategy != "one_shot")
-        names += ["every"] * (adjusted or parp)
+        names += ["every"] * (adjusted or self.strategy.startswith("parp"))
         names += ["until"] * (adjusted or self.strategy == "parp_final")
         names += ["drop", "grow", "grow_from"] * adjusted
         names += ["window"] * (ranked and collected)

@@ -247,8 +247,11 @@ def change_(
 
 
 @torch.no_grad()
-def zero_(encoder: nn.Module, units: Mapping[str, UnitGroup], side: str = "columns") -> None:
-    """Set the weights of the units that are not active to zero; they stay ordinary weights (structured PARP).
+def zero_(encoder: nn.Module, units: Mapping[str, UnitGroup]) -> None:
+    """Set the columns of the units that are not active to zero; they stay ordinary weights (structured PARP).
+
+    A unit with zero columns adds nothing and may come back. With all its weights at zero, all their gradients
+    would be zero too, and what PARP adjusts would be fixed from the first step.
 
     Parameters
     ----------
@@ -256,13 +259,10 @@ def zero_(encoder: nn.Module, units: Mapping[str, UnitGroup], side: str = "colum
         With masks from `hold_`; changed in place.
     units : mapping of str to UnitGroup
         The units.
-    side : {"unit", "columns"}
-        All their weights, or their output side alone. With all of them at zero their gradients are zero too:
-        they return only if the optimiser still moves them.
     """
     for name, mask in unit_masks(encoder, units).items():
-        for part in units[name].parts if side == "unit" else (units[name].columns,):
-            _set_(parameter_at(encoder, part.parameter), part, ~mask.keep, 0)
+        columns = units[name].columns
+        _set_(parameter_at(encoder, columns.parameter), columns, ~mask.keep, 0)
 
 
 @torch.no_grad()

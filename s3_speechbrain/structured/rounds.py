@@ -85,7 +85,7 @@ class Rounds:
         elif self.plan.parp:
             # PARP keeps the optimiser's state, so that what is zeroed moves on at once.
             change_(self.encoder, self.units, self._selected(), start="held")
-            zero_(self.encoder, self.units, self.config.side)
+            zero_(self.encoder, self.units)
             if self.plan.enforced(update):
                 gone = {name: ~keep for name, keep in self.kept().items()}
                 forget_(self.encoder, self.units, gone, optimizer)

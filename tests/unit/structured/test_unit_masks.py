@@ -188,12 +188,17 @@ def test_grown_units_start_as_configured_and_without_a_past(start):
 
 
 def test_a_unit_of_zeros_alone_cannot_return_but_one_with_zero_columns_can():
-    """The reason why masks sit on columns, and why structured PARP zeroes columns by default."""
-    for side, returns in (("unit", False), ("columns", True)):
+    """The reason why masks sit on columns, and why structured PARP zeroes columns alone."""
+    for everything, returns in ((True, False), (False, True)):
         encoder, units, keep = held()
         change_(encoder, units, keep, start="held")
         set_modes_(encoder, units, enforced=False, collecting=False)
-        zero_(encoder, units, side)
+        zero_(encoder, units)
+        if everything:
+            with torch.no_grad():
+                for group in units.values():
+                    for part in group.parts:
+                        parameter_at(encoder, part.parameter).zero_()
         trained(encoder, OPTIMIZERS["adam"](encoder.parameters()), 3)
         columns = units["neurons.1"].columns
         values = per_unit(parameter_at(encoder, columns.parameter).detach(), columns)[~keep["neurons.1"]]

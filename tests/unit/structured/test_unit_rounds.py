@@ -127,7 +127,7 @@ def test_baselines_choose_what_they_say():
 
 
 def test_parp_lets_zeros_train_and_zeroes_them_again():
-    encoder, rounds, optimizer = made(replace(CONFIG, strategy="parp", side="columns"))
+    encoder, rounds, optimizer = made(replace(CONFIG, strategy="parp"))
     moved = []
 
     def watch(update, event):
@@ -162,7 +162,7 @@ def test_impossible_runs_are_told_before_they_start():
         ({"strategy": "one_shot"}, {"start", "every", "until", "grow_from"}, {"score"}),
         ({"strategy": "parp"}, {"until", "drop", "window"}, {"every", "side"}),
         ({"grow": "random"}, {"window"}, {"grow"}),
-        ({"score": "contribution", "strategy": "parp_final"}, {"grow"}, {"window", "until", "side"}),
+        ({"score": "contribution", "strategy": "parp_final"}, {"grow", "side"}, {"window", "until"}),
         ({"budget": "total_macs"}, set(), {"seconds"}),
     ],
 )
