@@ -188,39 +188,43 @@ class SpeechEncoder(nn.Module):
             return log_mel.frame_count(samples)
         return waveform.frame_count(self.model, samples)
 
-    def extract(self, wavs: Tensor, wav_lens: Tensor) -> tuple[Tensor, Tensor]:
+    def extract(self, wavs: Tensor, wav_lens: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Turn waveforms into features.
 
         Parameters
         ----------
         wavs : Tensor
             Waveforms at 16 kHz, shape (B, N).
-        wav_lens : Tensor
-            Lengths relative to N, shape (B,), as SpeechBrain's batches give them.
+        wav_lens : Tensor or None
+            Lengths relative to N, shape (B,), as SpeechBrain's batches give them. None for one clip alone: nothing
+            is computed for padding then.
 
         Returns
         -------
         features : Tensor
             Shape (B, T, E), E being `extractor_width`.
-        frames : Tensor
-            Valid frames, int64, shape (B,).
+        frames : Tensor or None
+            Valid frames, int64, shape (B,); None for one clip alone.
         """
-        samples = torch.round(wav_lens.to(wavs.device).double() * wavs.shape[1]).long()
+        samples = None
+        if wav_lens is not None:
+            samples = torch.round(wav_lens.to(wavs.device).double() * wavs.shape[1]).long()
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.extractor_frozen):
             if self.family == "whisper":
                 features = log_mel.extract(self.model, self.log_mel, wavs, samples)
             else:
                 features = waveform.extract(self.model, wavs, samples, self.normalises)
-        frames = self.frame_count(samples).clamp(max=features.shape[1])
-        return features, frames
+        if samples is None:
+            return features, None
+        return features, self.frame_count(samples).clamp(max=features.shape[1])
 
     def contextualise(
         self,
         features: Tensor,
-        frames: Tensor,
+        frames: Tensor | None,
         all_layers: bool = False,
         time_mask: Tensor | None = None,
-        kept: tuple[Tensor, Tensor] | None = None,
+        kept: tuple[Tensor, Tensor | None] | None = None,
     ) -> Tensor | list[Tensor]:
         """Turn features into hidden states; in training, SpecAugment and dropout apply.
 
@@ -228,8 +232,8 @@ class SpeechEncoder(nn.Module):
         ----------
         features : Tensor
             Shape (B, T, E).
-        frames : Tensor
-            Valid frames, shape (B,).
+        frames : Tensor or None
+            Valid frames, shape (B,); None where all are (one clip alone, in evaluation).
         all_layers : bool
             Return the transformer's input and every layer's output, L + 1 tensors; the last one is the encoder's
             output (after a final layer norm where the family has one).

@@ -29,14 +29,19 @@ class LogMel(nn.Module):
         """Return the log-mel of one clip: (N,) samples to (bins, N // hop), scaled as Whisper does."""
         if wav.numel() <= self.n_fft // 2:  # the reflected border needs that much signal
             wav = nn.functional.pad(wav, (0, self.n_fft // 2 + 1 - wav.numel()))
-        spectrum = torch.stft(wav, self.n_fft, self.hop, window=self.window, return_complex=True)
-        power = spectrum[..., :-1].abs().square()
-        log = (self.filters @ power).clamp(min=1e-10).log10()
+        log = (self.filters @ self.power(wav)).clamp(min=1e-10).log10()
         return (torch.maximum(log, log.max() - 8.0) + 4.0) / 4.0
 
+    def power(self, wav: Tensor) -> Tensor:
+        """Return the power spectrum of one clip: (N,) samples to (n_fft // 2 + 1, N // hop)."""
+        spectrum = torch.stft(wav, self.n_fft, self.hop, window=self.window, return_complex=True)
+        return spectrum[..., :-1].abs().square()
+
     @torch.no_grad()
-    def forward(self, wavs: Tensor, samples: Tensor) -> Tensor:
-        """Return (B, bins, M) for (B, N) waveforms, zero beyond each clip."""
+    def forward(self, wavs: Tensor, samples: Tensor | None) -> Tensor:
+        """Return (B, bins, M) for (B, N) waveforms, zero beyond each clip; without `samples`, for one clip alone."""
+        if samples is None:
+            return self.one(wavs[0])[None]
         with torch.autocast(wavs.device.type, enabled=False):
             clips = [
                 self.one(wav[:count].float()).T for wav, count in zip(wavs, samples.tolist(), strict=True)
@@ -49,12 +54,13 @@ def frame_count(samples: Tensor, hop: int = HOP) -> Tensor:
     return torch.div(torch.div(samples, hop, rounding_mode="floor") + 1, 2, rounding_mode="floor")
 
 
-def extract(model: nn.Module, log_mel: LogMel, wavs: Tensor, samples: Tensor) -> Tensor:
+def extract(model: nn.Module, log_mel: LogMel, wavs: Tensor, samples: Tensor | None) -> Tensor:
     """Run log-mel and the two convolutions: (B, N) samples to (B, T, D) features, zero beyond each clip."""
-    spectrogram = log_mel(wavs, samples)
+    spectrogram = log_mel(wavs, samples).to(model.conv1.bias.dtype)
     hidden = nn.functional.gelu(model.conv1(spectrogram))
-    # The second convolution reaches one frame past the clip: what stands there must be zero, as at a clip's end.
-    hidden = hidden * valid(samples // log_mel.hop, hidden.shape[-1])[:, None].to(hidden.dtype)
+    if samples is not None:
+        # The second convolution reaches one frame past the clip: zeros must stand there, as at a clip's end.
+        hidden = hidden * valid(samples // log_mel.hop, hidden.shape[-1])[:, None].to(hidden.dtype)
     return nn.functional.gelu(model.conv2(hidden)).transpose(1, 2)
 
 
@@ -77,15 +83,20 @@ def project(model: nn.Module, features: Tensor) -> Tensor:
 
 
 def transform(
-    model: nn.Module, hidden: Tensor, frames: Tensor, kept: tuple[Tensor, Tensor] | None = None
+    model: nn.Module,
+    hidden: Tensor,
+    frames: Tensor | None,
+    kept: tuple[Tensor, Tensor | None] | None = None,
 ) -> Tensor:
     """Run the transformer layers over the valid frames: (B, T, D) to (B, T, D), or over the `kept` ones alone."""
     if kept is not None:
         index, frames = kept
         hidden = take_frames(hidden, index)
-    mask = create_bidirectional_mask(
-        config=model.config, inputs_embeds=hidden, attention_mask=valid(frames, hidden.shape[1])
-    )
+    mask = None
+    if frames is not None:
+        mask = create_bidirectional_mask(
+            config=model.config, inputs_embeds=hidden, attention_mask=valid(frames, hidden.shape[1])
+        )
     for layer in model.layers:
         if model.training and model.layerdrop > 0 and torch.rand([]) < model.layerdrop:
             continue

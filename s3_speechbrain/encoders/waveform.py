@@ -24,16 +24,19 @@ def take_frames(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
 
 
-def normalise_waveform(wavs: Tensor, samples: Tensor) -> Tensor:
+def normalise_waveform(wavs: Tensor, samples: Tensor | None) -> Tensor:
     """Give each waveform zero mean and unit variance over its valid samples; padding becomes zero.
 
     Parameters
     ----------
     wavs : Tensor
         Shape (B, N).
-    samples : Tensor
-        Valid samples per row, shape (B,).
+    samples : Tensor or None
+        Valid samples per row, shape (B,); None for all.
     """
+    if samples is None:
+        centred = wavs - wavs.mean(1, keepdim=True)
+        return centred / torch.sqrt(centred.square().mean(1, keepdim=True) + EPSILON)
     mask = valid(samples, wavs.shape[1])
     count = samples.clamp(min=1)[:, None]
     mean = (wavs * mask).sum(1, keepdim=True) / count
@@ -81,14 +84,19 @@ def frame_count(model: nn.Module, samples: Tensor, layers: int | None = None) ->
     return samples.clamp(min=0)
 
 
-def extract(model: nn.Module, wavs: Tensor, samples: Tensor, normalise: bool) -> Tensor:
-    """Run the convolutional extractor: (B, N) samples to (B, T, E) features."""
+def extract(model: nn.Module, wavs: Tensor, samples: Tensor | None, normalise: bool) -> Tensor:
+    """Run the convolutional extractor: (B, N) samples to (B, T, E) features; without `samples`, all are valid."""
     if normalise:
         wavs = normalise_waveform(wavs, samples)
     norm = getattr(model.feature_extractor.conv_layers[0], "layer_norm", None)
     if isinstance(norm, ValidGroupNorm):
-        norm.frames = frame_count(model, samples, layers=1)
-    return model.feature_extractor(wavs).transpose(1, 2)
+        norm.frames = None if samples is None else frame_count(model, samples, layers=1)
+    return model.feature_extractor(wavs.to(_precision(model.feature_extractor))).transpose(1, 2)
+
+
+def _precision(extractor: nn.Module) -> torch.dtype:
+    """Return the type of an extractor's weights: waveforms are normalised in float32 whatever it is."""
+    return next(extractor.parameters()).dtype
 
 
 def project(model: nn.Module, features: Tensor) -> Tensor:
@@ -98,9 +106,9 @@ def project(model: nn.Module, features: Tensor) -> Tensor:
 
 
 @contextmanager
-def _silent_padding(model: nn.Module, mask: Tensor) -> Iterator[None]:
+def _silent_padding(model: nn.Module, mask: Tensor | None) -> Iterator[None]:
     """Zero the padding after each of data2vec's stacked positional convolutions while the block runs."""
-    stack = getattr(model.encoder.pos_conv_embed, "layers", [])
+    stack = [] if mask is None else getattr(model.encoder.pos_conv_embed, "layers", [])
     hooks = [
         layer.register_forward_hook(lambda _m, _i, out: out * mask[:, None].to(out.dtype)) for layer in stack
     ]
@@ -123,20 +131,26 @@ def _given_positions(model: nn.Module, positions: Tensor) -> Iterator[None]:
 
 
 def transform(
-    model: nn.Module, hidden: Tensor, frames: Tensor, kept: tuple[Tensor, Tensor] | None = None
+    model: nn.Module,
+    hidden: Tensor,
+    frames: Tensor | None,
+    kept: tuple[Tensor, Tensor | None] | None = None,
 ) -> Tensor:
     """Run positional convolution and transformer layers over the valid frames: (B, T, D) to (B, T, D).
 
     With `kept` (places, valid frames) the convolution runs over all frames and the layers over those alone.
+    Without counts of valid frames there is no padding, and no attention mask to compute.
     """
-    mask = valid(frames, hidden.shape[1])
+    mask = None if frames is None else valid(frames, hidden.shape[1])
     if kept is None:
         # The encoder writes zeros into its input; a clone keeps the caller's tensor (and autograd) whole.
         with _silent_padding(model, mask):
             return model.encoder(hidden.clone(), attention_mask=mask).last_hidden_state
     index, frames = kept
     with _silent_padding(model, mask):
-        positions = model.encoder.pos_conv_embed(hidden * mask[:, :, None].to(hidden.dtype))
+        inside = hidden if mask is None else hidden * mask[:, :, None].to(hidden.dtype)
+        positions = model.encoder.pos_conv_embed(inside)
     with _given_positions(model, take_frames(positions, index)):
         short = take_frames(hidden, index)
-        return model.encoder(short, attention_mask=valid(frames, index.shape[1])).last_hidden_state
+        mask = None if frames is None else valid(frames, index.shape[1])
+        return model.encoder(short, attention_mask=mask).last_hidden_state

@@ -79,8 +79,8 @@ class EnergyScorer(nn.Module):
     def forward(self, features: Tensor, frames: Tensor, wavs: Tensor | None = None) -> Tensor:
         """Score by energy."""
         length = features.shape[1]
-        short = max(0, (length - 1) * self.hop + self.window - wavs.shape[1])
-        power = F.pad(wavs, (0, short)).square().unfold(1, self.window, self.hop).mean(-1)[:, :length]
+        padded = F.pad(wavs, (0, self.window)).square()[:, None]  # the last frames may reach past the clip
+        power = F.avg_pool1d(padded, self.window, self.hop)[:, 0, :length]
         mask = valid(frames, length).to(power.dtype)
         pair = torch.stack([power * mask, mask], dim=1)
         kernel = pair.new_ones(2, 1, self.smooth)
