@@ -1,23 +1,34 @@
 """What a run costs: parameters, bytes per language, memory, time, real-time factor, software versions."""
 
-import contextlib
-import gc
 import importlib.metadata
 import math
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.memory import peak_rss_mb, reset_peak_rss
 
+__all__ = [
+    "LanguageBytes",
+    "ParameterCount",
+    "Speed",
+    "WallClock",
+    "count_parameters",
+    "entropy_bytes",
+    "language_bytes",
+    "peak_rss_mb",
+    "real_time_factor",
+    "reset_peak_rss",
+    "tensor_bytes",
+    "versions",
+]
 PACKAGES = ("s3-speechbrain", "torchaudio", "speechbrain", "transformers", "numpy")
 
 
@@ -129,31 +140,6 @@ def language_bytes(
         weights=tensor_bytes(weights, dtype),
         vocabulary=sum(len(token.encode()) + 1 for token in vocabulary),
     )
-
-
-def peak_rss_mb() -> float:
-    """Return the largest resident memory of this process so far, in units of 1e6 bytes.
-
-    Child processes such as data-loading workers are not counted.
-    """
-    try:
-        # VmHWM starts afresh with this program; getrusage carries over the peak of whoever started us
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    except OSError:
-        pass
-    import resource  # not on Windows, so not imported above
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
-
-
-def reset_peak_rss() -> None:
-    """Make `peak_rss_mb` count from now on, where the system can do that (Linux)."""
-    gc.collect()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 @dataclass(frozen=True)
