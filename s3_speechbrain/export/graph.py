@@ -86,7 +86,9 @@ def export_onnx(
     onnx = require("onnx")
     weights = sum(value.nbytes for value in clip.state_dict().values())
     if weights > MOST_BYTES:
-        raise UserError(f"the weights take {weights / 1e9:.1f} GB, an ONNX file holds 2; compress the model first")
+        raise UserError(
+            f"the weights take {weights / 1e9:.1f} GB, an ONNX file holds 2; compress the model first"
+        )
     spectra = clip.encoder.log_mel
     try:
         if spectra is not None:

@@ -32,7 +32,9 @@ class OneClip(nn.Module):
     def __init__(self, recogniser: Recogniser) -> None:
         super().__init__()
         if isinstance(getattr(recogniser.selector, "scorer", None), TeacherScorer):
-            raise UserError("this selector runs its whole teacher, which saves nothing; deploy one with a detector")
+            raise UserError(
+                "this selector runs its whole teacher, which saves nothing; deploy one with a detector"
+            )
         recogniser = copy.deepcopy(recogniser).requires_grad_(False).eval()
         bake_(recogniser)
         self.encoder, self.head, self.selector = recogniser.encoder, recogniser.head, recogniser.selector

@@ -172,7 +172,9 @@ def optimize_for_inference(
     if dtype not in DTYPES:
         raise UserError(f"dtype is {dtype!r}: choose one of {', '.join(DTYPES)}")
     plain = OneClip(recogniser)
-    waves = [wave[None] for wave in (_noise() if clips is None else clips) if wave.numel() >= plain.least_samples]
+    waves = [
+        wave[None] for wave in (_noise() if clips is None else clips) if wave.numel() >= plain.least_samples
+    ]
     if not waves:
         raise UserError("no clip to check errors on is long enough for a frame; give longer ones")
     wanted = Optimised(plain, [])
@@ -204,10 +206,14 @@ def _try(
     except (RuntimeError, TypeError, AttributeError, NotImplementedError) as problem:
         return Pulled(lever, False, f"it cannot run here ({' '.join(str(problem).split())[:120]})"), clip
     error, changed = difference(exact, found)
-    told = f"error {'unknown' if error is None else f'{error:.1e}'}, {100 * changed:.2f} % of the labels changed"
+    told = (
+        f"error {'unknown' if error is None else f'{error:.1e}'}, {100 * changed:.2f} % of the labels changed"
+    )
     allowed = f"at most {limit.error:.1e} and {100 * limit.changed:.2f} %"
     good = changed <= limit.changed and (error is None or error <= limit.error)
-    return Pulled(lever, good, told if good else f"{told}; allowed are {allowed}", error, changed), changed_clip
+    return Pulled(
+        lever, good, told if good else f"{told}; allowed are {allowed}", error, changed
+    ), changed_clip
 
 
 def difference(exact: Sequence[Tensor], found: Sequence[Tensor]) -> tuple[float | None, float]:
@@ -268,7 +274,9 @@ def _eight_bits(clip: nn.Module) -> nn.Module:
         torch.backends.quantized.engine = "onednn"  # weights are packed for the engine of this moment
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torchao, the successor, is slower on a CPU
-            quantize_dynamic(clip.encoder.layers, dict.fromkeys(layers, default_dynamic_qconfig), inplace=True)
+            quantize_dynamic(
+                clip.encoder.layers, dict.fromkeys(layers, default_dynamic_qconfig), inplace=True
+            )
     finally:
         torch.backends.quantized.engine = before
     return clip

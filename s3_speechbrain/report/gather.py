@@ -8,7 +8,7 @@ from typing import Any
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.metrics import dump, metric_files, read_json, write_text_atomic
 from s3_speechbrain.report.provenance import portable_command, portable_path
-from s3_speechbrain.report.runs import Run, config_key, run_budget
+from s3_speechbrain.report.runs import EXPORTS, Run, config_key, run_budget
 from s3_speechbrain.report.schema import validate
 from s3_speechbrain.report.sweep import slug
 from s3_speechbrain.report.tables import number
@@ -51,8 +51,14 @@ def canonical_name(run: Run) -> Path:
     return Path(slug(run["recipe"]), slug(run["backbone"]), slug(run["language"]), f"{name}.json")
 
 
+def export_name(record: Mapping[str, Any]) -> Path:
+    """Return where the record of an export belongs below `evidence/`: ``export/`` and the name of its run."""
+    parts = [part for part in record["run"].split("/") if part.strip(".")]
+    return Path(EXPORTS, *parts[:-1], f"{parts[-1]}.json")
+
+
 def gather(results: str | Path, evidence: str | Path, replace: bool = False) -> list[Path]:
-    """Copy every `metrics.json` below `results` to its canonical place below `evidence`.
+    """Copy every `metrics.json` and `export.json` below `results` to its canonical place below `evidence`.
 
     Parameters
     ----------
@@ -73,21 +79,24 @@ def gather(results: str | Path, evidence: str | Path, replace: bool = False) -> 
         If there are no runs, a file is wrong, two runs claim one place, or evidence would change; nothing is
         written then.
     """
-    sources = metric_files(results)
-    if not sources:
+    sources, exports = metric_files(results), sorted(Path(results).rglob("export.json"))
+    if not sources and not exports:
         raise UserError(f"no metrics.json below {results}; run a recipe first, its results land there")
     wanted: dict[Path, tuple[Path, str]] = {}
-    for source in sources:
-        metrics = read_json(source)
-        validate(metrics, str(source))
-        metrics = portable(metrics)
-        target = Path(evidence) / canonical_name(metrics)
+    for source in (*sources, *exports):
+        found = read_json(source)
+        if source in exports:
+            target = Path(evidence) / export_name(found)
+        else:
+            validate(found, str(source))
+            found = portable(found)
+            target = Path(evidence) / canonical_name(found)
         if target in wanted:
             raise UserError(
                 f"{source} and {wanted[target][0]} hold the same setting and seed; delete one, "
                 "or record in their config field what differs"
             )
-        wanted[target] = (source, dump(metrics))
+        wanted[target] = (source, dump(found))
     new = {}
     for target, (source, text) in wanted.items():
         old = target.read_text(encoding="utf-8") if target.is_file() else None

@@ -44,6 +44,7 @@ PARTS = (
     ("Fewer tokens", "tokens"),
     ("Fewer structures", "structured"),
     ("Error against time", "pareto"),
+    ("Deployment", "deployment"),
     ("Benchmarks", "benchmarks"),
     ("Software", "versions"),
     ("Every setting", "runs"),

@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from s3_speechbrain.report.metrics import read_json, read_metrics
 from s3_speechbrain.report.schema import error_name, value_of
 
 Run = Mapping[str, Any]
+EXPORTS = "export"  # folder of the evidence
 
 # amounts of training data that count as equal, in minutes: a subset drawn by seed misses its target a little
 BUDGETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3000, 6000, 12000, 30000, 60000)
@@ -171,10 +172,11 @@ def mixed_manifests(settings: Iterable[Setting]) -> list[str]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The committed runs and benchmark results."""
+    """The committed runs, benchmark results and records of exports (by the run that they come from)."""
 
     runs: tuple[Run, ...]
     benchmarks: Mapping[str, Mapping[str, Any]]
+    exports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def settings(self) -> list[Setting]:
@@ -183,7 +185,7 @@ class Evidence:
 
 
 def load_evidence(folder: str | Path) -> Evidence:
-    """Read `evidence/`: every JSON file is a run, those in `benchmarks/` are benchmark results.
+    """Read `evidence/`: every JSON file is a run, but for `benchmarks/` and the records of exports in `export/`.
 
     Raises
     ------
@@ -194,10 +196,15 @@ def load_evidence(folder: str | Path) -> Evidence:
     folder = Path(folder)
     runs: list[Run] = []
     benchmarks: dict[str, Mapping[str, Any]] = {}
+    exports: dict[str, Mapping[str, Any]] = {}
     seen: dict[tuple, Path] = {}
     for path in sorted(folder.rglob("*.json")):
-        if path.relative_to(folder).parts[0] == "benchmarks":
+        place = path.relative_to(folder)
+        if place.parts[0] == "benchmarks":
             benchmarks[path.stem] = read_json(path)
+            continue
+        if place.parts[0] == EXPORTS:
+            exports[place.relative_to(EXPORTS).with_suffix("").as_posix()] = read_json(path)
             continue
         run = read_metrics(path)
         key = (*setting_key(run), run["seed"])
@@ -208,4 +215,4 @@ def load_evidence(folder: str | Path) -> Evidence:
             )
         seen[key] = path
         runs.append(run)
-    return Evidence(tuple(runs), benchmarks)
+    return Evidence(tuple(runs), benchmarks, exports)
