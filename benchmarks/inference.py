@@ -6,14 +6,13 @@ Prints a table and last one JSON line. Random weights: time, size and multiply-a
 """
 
 import argparse
-import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from common import make_parser, print_line, read_arguments
 from torch import Tensor
 from transformers import Wav2Vec2Config
 
@@ -110,14 +109,7 @@ def time_all(ways: dict[tuple[str, str], Callable], repeats: int) -> dict[tuple[
 
 def main() -> None:
     """Measure all variants and print the table and the JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="2 layers, 2 s of audio, 2 repeats: a check, no result"
-    )
-    parser.add_argument("--repeats", type=int, default=6)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = read_arguments(make_parser(__doc__, "2 layers, 2 s of audio, 2 repeats", repeats=6))
     layers, seconds = (2, 2.0) if arguments.quick else (12, 10.0)
     wave = 0.1 * torch.randn(1, int(16000 * seconds), generator=torch.Generator().manual_seed(1))
     ways, sizes, macs, refused = {}, {}, {}, []
@@ -130,7 +122,7 @@ def main() -> None:
             )
             ways |= {(shape, name): way for name, way in found.items()}
             refused += without
-        best = time_all(ways, 2 if arguments.quick else arguments.repeats)
+        best = time_all(ways, arguments.repeats)
     report(best, macs, sizes, refused, seconds, arguments)
 
 
@@ -148,25 +140,21 @@ def report(
         print(line)
     fastest = min((name for name in names if name != "fp32"), key=lambda name: best["both", name])
     speedup = base / best["both", "fp32"]
-    line = {
-        "benchmark": "inference",
-        "quick": arguments.quick,
-        "fp32_speedup": round(speedup, 3),
-        "mac_fraction": round(speedup * macs["both"] / macs["dense"], 4),
-        "all_levers_speedup": round(base / best["both", fastest], 3),
-        "int8_size_ratio": round(sizes["both"]["int8"] / sizes["dense"]["fp32"], 4),
-        "best_lever": fastest,
-        "rtf": {f"{shape} {name}": round(value / seconds, 5) for (shape, name), value in best.items()},
-        "macs": macs,
-        "bytes": sizes,
-        "refused": refused,
-        "audio_s": seconds,
-        "threads": arguments.threads,
-        "dtype": "float32 unless named",
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-    }
-    print(json.dumps(line))
+    print_line(
+        "inference",
+        arguments,
+        fp32_speedup=round(speedup, 3),
+        mac_fraction=round(speedup * macs["both"] / macs["dense"], 4),
+        all_levers_speedup=round(base / best["both", fastest], 3),
+        int8_size_ratio=round(sizes["both"]["int8"] / sizes["dense"]["fp32"], 4),
+        best_lever=fastest,
+        rtf={f"{shape} {name}": round(value / seconds, 5) for (shape, name), value in best.items()},
+        macs=macs,
+        bytes=sizes,
+        refused=refused,
+        audio_s=seconds,
+        dtype="float32 unless named",
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from torch.nn.utils import parametrize
 
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.masking.parametrisation import MaskedLinear
 from s3_speechbrain.tokens import ConvSelector, ScoredSelector, TokenSelector
 from s3_speechbrain.tokens.scorers import TeacherScorer
 
@@ -38,6 +39,7 @@ class OneClip(nn.Module):
         recogniser = copy.deepcopy(recogniser).requires_grad_(False).eval()
         bake_(recogniser)
         self.encoder, self.head, self.selector = recogniser.encoder, recogniser.head, recogniser.selector
+        self.eval()
 
     @property
     def least_samples(self) -> int:
@@ -70,6 +72,8 @@ def bake_(module: nn.Module) -> None:
         weights = {name: getattr(layer, name).detach().clone() for name in layer.parametrizations}
         # torch's own removal deletes properties of a class that copies of a layer share
         layer.__class__ = type(layer).__bases__[0]
+        if type(layer) is MaskedLinear:  # it looks for its mask
+            layer.__class__ = nn.Linear
         del layer.parametrizations
         for name, weight in weights.items():
             layer.register_parameter(name, nn.Parameter(weight, requires_grad=False))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from s3_speechbrain.report.benchmarks import BENCHMARK_SECTIONS, benchmarks
 from s3_speechbrain.report.cross_lingual import cross_lingual
-from s3_speechbrain.report.joint_subnetwork import joint_subnetwork
 from s3_speechbrain.report.deployment import deployment
+from s3_speechbrain.report.joint_subnetwork import joint_subnetwork
 from s3_speechbrain.report.main_table import (
     DEV_SELECTS,
     SEEDS_NOTE,

@@ -47,6 +47,11 @@ def test_positions_of_the_full_sequence_are_kept_where_the_selector_cuts_behind_
     assert_same_as_in_a_batch(Recogniser(encoder, CTCHead(encoder.width, 7), chooser))
 
 
+def test_nothing_is_drawn_at_random(tmp_path):
+    clip = OneClip(make_model(tmp_path, selector="random").train())
+    assert not any(module.training for module in clip.modules())
+
+
 def test_the_shortest_clip_has_one_frame_and_a_shorter_one_has_none(tmp_path):
     for number, family in enumerate(("wav2vec2-layer", "whisper")):
         clip = OneClip(make_model(tmp_path / str(number), family))
