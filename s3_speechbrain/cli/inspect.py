@@ -4,6 +4,8 @@ import argparse
 import json
 from typing import Any
 
+from s3_speechbrain.cli.options import printable
+
 HELP = "tell what is in a model folder, mask bank, run or sound file"
 EPILOG = """\
 examples:
@@ -38,25 +40,32 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _lines(found: dict[str, Any], indent: str = "  ") -> list[str]:
-    """Write a table of plain data with aligned values; tables inside are indented."""
-    flat = {name: value for name, value in found.items() if value not in (None, {}, [], "")}
-    width = max((len(name) for name, value in flat.items() if not isinstance(value, dict)), default=0)
+    """Write a table of plain data with aligned values; tables of tables are indented."""
+    shown = {name: value for name, value in found.items() if value not in (None, {}, [], "")}
+    width = max((len(name) for name, value in shown.items() if not _is_deep(value)), default=0)
     lines = []
-    for name, value in flat.items():
-        if isinstance(value, dict):
-            lines += [f"{indent}{name}", *_lines(value, indent + "  ")]
+    for name, value in shown.items():
+        if _is_deep(value):
+            lines += [f"{indent}{printable(name)}", *_lines(value, indent + "  ")]
         else:
-            lines.append(f"{indent}{name:<{width}}  {_text(name, value)}")
+            lines.append(f"{indent}{printable(name):<{width}}  {printable(_text(name, value))}")
     return lines
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell a table with long values or tables in it from one that fits a line."""
+    return isinstance(value, dict) and any(isinstance(part, dict | list) for part in value.values())
 
 
 def _text(name: str, value: Any) -> str:
     from s3_speechbrain.report.tables import amount, size
 
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(key, part)}" for key, part in value.items())
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    if name.endswith("bytes"):
-        return f"{size(value)} ({value:,} bytes)"
-    if name == "parameters":
-        return f"{amount(value)} ({value:,})"
+    if "bytes" in name and isinstance(value, int):
+        return size(value)
+    if name == "parameters" and isinstance(value, int):
+        return amount(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

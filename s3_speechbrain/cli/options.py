@@ -48,6 +48,11 @@ def positive(text: str) -> int:
     return value
 
 
+def printable(text: str) -> str:
+    """Replace what could steer a terminal: names, cards and labels may come from anywhere."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def load_model(given: argparse.Namespace, **options: object) -> "Transcriber":
     """Load the model that the options of `add_model` choose."""
     import torch

@@ -8,7 +8,7 @@ EPILOG = """\
 examples:
   s3sb report results/demo -o report.html
   s3sb report results/mask_finetuning/fr results/finetuning/fr -o report.html --title "French, 10 minutes"
-  s3sb report evidence/prompts/fr.json -o report.html --clips 0
+  s3sb report evidence/parp -o parp.html --clips 0
 
 The page holds everything it shows (tables, learning curves, sparsity by layer, error against cost, how alike masks
 are, test clips with what was said and heard, how to load the models): send it, open it without a network. Test clips

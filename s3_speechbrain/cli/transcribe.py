@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from s3_speechbrain.cli.options import add_model, load_model, sound_files
+from s3_speechbrain.cli.options import add_model, load_model, printable, sound_files
 from s3_speechbrain.errors import UserError
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ def _print(fields: dict, out: TextIO) -> None:
 
 
 def _lines(file: Path, found: "Transcript", named: bool, words: bool) -> Iterator[str]:
-    yield f"{file}\t{found.text}" if named else found.text
+    yield printable(found.text) if not named else f"{file}\t{printable(found.text)}"
     if words:
         for word in found.words:
-            yield f"{word.start:8.2f} {word.end:8.2f} {word.confidence:6.2f}  {word.text}"
+            yield f"{word.start:8.2f} {word.end:8.2f} {word.confidence:6.2f}  {printable(word.text)}"
 
 
 @contextlib.contextmanager

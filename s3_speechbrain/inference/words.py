@@ -1,6 +1,7 @@
 """From a CTC path to words with times and confidence."""
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -43,7 +44,7 @@ class Word:
         Seconds: start of its first and end of its last token. CTC emits a label somewhere within its sound, most
         often as one short peak, so that a word's end tends to be early.
     confidence : float
-        The smallest confidence of its tokens: a word is as sure as its least sure letter.
+        Geometric mean of the confidences of its tokens.
     """
 
     text: str
@@ -140,8 +141,8 @@ def _words(tokens: Sequence[Token], labels: Sequence[int], tokenizer: Tokenizer)
         text = tokenizer.decode([labels[index] for index in group]).strip()
         if text:
             parts = [tokens[index] for index in group]
-            surest = min(part.confidence for part in parts)
-            yield Word(text, parts[0].start, parts[-1].end, surest)
+            sure = statistics.geometric_mean(part.confidence for part in parts)
+            yield Word(text, parts[0].start, parts[-1].end, sure)
 
 
 def _groups(tokens: Sequence[Token], tokenizer: Tokenizer) -> list[list[int]]:

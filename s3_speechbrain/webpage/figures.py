@@ -21,6 +21,7 @@ COLUMNS = (
     ("test CER %", "test.CER", number),
     ("test WER %", "test.WER", number),
     ("test PER %", "test.PER", number),
+    ("test error %", "test.ERR", number),
     ("dev CER %", "dev.CER", number),
     ("per language", "size.bytes_per_language", size),
     ("parameters", "size.parameters", amount),

@@ -19,8 +19,10 @@ from s3_speechbrain.data.preparation import reopen
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.inference.audio import audio_blocks
 from s3_speechbrain.maskbank import read_entry
-from s3_speechbrain.report.metrics import metric_files, read_metrics
+from s3_speechbrain.report.metrics import metric_files, read_json
+from s3_speechbrain.report.schema import validate
 
+METRICS = "metrics.json"
 CLIPS = 3  # with sound, of each run
 MOST_SECONDS = 20.0
 
@@ -65,7 +67,7 @@ def gather(places: Sequence[str | Path], clips: int = CLIPS) -> list[Run]:
     Parameters
     ----------
     places : sequence of path
-        Run folders, folders with runs anywhere below them, model folders, or single metrics files.
+        Run folders, folders with runs anywhere below them, model folders, evidence, or single metrics files.
     clips : int
         Test clips with sound for each run, where its audio is still on this machine.
 
@@ -80,15 +82,14 @@ def gather(places: Sequence[str | Path], clips: int = CLIPS) -> list[Run]:
         If a place holds no run, or a metrics file is damaged.
     """
     files = list(dict.fromkeys(file.resolve() for place in places for file in _files(Path(place))))
-    names = _short_names(
-        [file.parent if file.name == "metrics.json" else file.with_suffix("") for file in files]
-    )
+    names = _short_names([file.parent if file.name == METRICS else file.with_suffix("") for file in files])
     runs = []
     for name, file in zip(names, files, strict=True):
-        metrics = read_metrics(file)
-        folder = file.parent if file.name == "metrics.json" else None
-        examples = _examples(metrics, folder, clips)
-        runs.append(Run(name, folder, metrics, examples, _masks(folder, metrics)))
+        folder = file.parent if file.name == METRICS else None
+        records = _records(file)
+        for metrics in records:
+            own = name if len(records) == 1 else f"{name}/{metrics['language']}"
+            runs.append(Run(own, folder, metrics, _examples(metrics, folder, clips), _masks(folder, metrics)))
     return runs
 
 
@@ -97,10 +98,24 @@ def _files(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise UserError(f"no folder {place}: give finished runs, or folders that hold some")
-    found = [place / "metrics.json"] if (place / "metrics.json").is_file() else metric_files(place)
+    if (place / METRICS).is_file():
+        return [place / METRICS]
+    found = metric_files(place)
+    if not found:  # the evidence folder, or a part of it
+        found = [file for file in sorted(place.rglob("*.json")) if "benchmarks" not in file.parts]
     if not found:
         raise UserError(f"{place} holds no finished run (no metrics.json in it or below it): train one first")
     return found
+
+
+def _records(file: Path) -> list[dict[str, Any]]:
+    """Read a metrics file; that of a model in several languages holds a record for each."""
+    found = read_json(file)
+    several = found and all(isinstance(part, dict) and "method" in part for part in found.values())
+    records = list(found.values()) if several else [found]
+    for record in records:
+        validate(record, str(file))
+    return records
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:

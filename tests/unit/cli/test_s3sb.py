@@ -218,6 +218,13 @@ def test_inspect_tells_what_is_there(capsys, model, bank, clips, tmp_path, make_
     assert "fingerprint" in out
 
 
+def test_nothing_steers_the_terminal(capsys, tmp_path, make_run):
+    write_metrics(tmp_path / "run", make_run(command="train \x1b[2J\x07\u202e", data__name="\x9b31m"))
+    _, out, _ = run(capsys, "inspect", tmp_path / "run")
+    assert "train" in out
+    assert all(char.isprintable() or char == "\n" for char in out)
+
+
 def test_inspect_reads_the_licence_of_a_card(capsys, bank):
     (bank / "README.md").write_text("---\nlanguage: fr\nlicense: cc-by-4.0\n---\n# A bank\nlicense: mine\n")
     _, out, _ = run(capsys, "inspect", bank, "--json")

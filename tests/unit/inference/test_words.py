@@ -39,9 +39,10 @@ def test_times_and_confidence_by_hand():
         (pytest.approx(0.0), pytest.approx(0.08)),
         (pytest.approx(0.12), pytest.approx(0.17)),  # the last frame ends after the recording does
     ]
-    assert found.words[0].confidence == pytest.approx(math.sqrt(0.9 * 0.4))
-    assert found.words[1].confidence == pytest.approx(0.6)
-    assert found.confidence == pytest.approx((math.sqrt(0.36) + 0.6) / 2)
+    assert found.tokens[0].confidence == pytest.approx(math.sqrt(0.9 * 0.4))
+    assert found.words[0].confidence == pytest.approx(math.sqrt(0.6 * 0.8))
+    assert found.words[1].confidence == pytest.approx(math.sqrt(0.7 * 0.6))
+    assert found.confidence == pytest.approx((math.sqrt(0.48) + math.sqrt(0.42)) / 2)
     assert [token.text for token in found.tokens] == ["b", "a", " ", "c", "c"]
 
 
@@ -68,7 +69,7 @@ def test_nothing_heard():
 
 def test_plain_data_is_rounded():
     made = read(path([2, 3], [0.123456, 0.5])).as_dict()
-    assert made["words"] == [{"text": "ab", "start": 0.0, "end": 0.04, "confidence": 0.1235}]
+    assert made["words"] == [{"text": "ab", "start": 0.0, "end": 0.04, "confidence": 0.2485}]
     assert "words" not in read(path([2])).as_dict(words=False)
 
 

@@ -236,6 +236,19 @@ def test_a_single_metrics_file_is_enough(tmp_path, make_run):
     assert "Use it" not in make_page([run])
 
 
+def test_evidence_and_models_of_several_languages_are_runs(tmp_path, make_run):
+    (tmp_path / "evidence" / "benchmarks").mkdir(parents=True)
+    (tmp_path / "evidence" / "benchmarks" / "other.json").write_text("{}")
+    (tmp_path / "evidence" / "fr-seed1.json").write_text(json.dumps(make_run()))
+    assert [run.name for run in gather([tmp_path / "evidence"])] == ["evidence/fr-seed1"]
+    both = {language: make_run(language=language) for language in ("fr", "it")}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "metrics.json").write_text(json.dumps(both))
+    found = gather([tmp_path / "model"])
+    assert [run.metrics["language"] for run in found] == ["fr", "it"]
+    assert [Path(run.name).name for run in found] == ["fr", "it"]
+
+
 def test_names_are_short_and_tell_runs_apart(runs):
     assert [run.name for run in gather([runs])] == ["a", "b", "c", "dense"]
     assert [run.name for run in gather([runs / "a"])] == ["runs/a"]
