@@ -13,7 +13,7 @@ TASK = "automatic-speech-recognition"
 RATES = {"WER": "wer", "CER": "cer", "PER": "per"}
 DATASETS = {"common_voice": "mozilla-foundation/common_voice", "librispeech": "openslr/librispeech_asr"}
 TITLES = {
-    PROMPTS: "Asterisk core sounds (prompts)",
+    PROMPTS: "Asterisk core sounds",
     "common_voice": "Common Voice",
     "librispeech": "LibriSpeech",
 }

@@ -8,6 +8,7 @@ from s3_speechbrain.data.prompts_catalogue import VOICES
 from s3_speechbrain.publish.source import Clip
 
 PROMPTS = "prompts"
+NOTICE = "ATTRIBUTION.md"  # beside the clips of a prepared prompts corpus
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def add_example(folder: Path, corpus: str, language: str, clips: list[Clip]) -> 
     The prompts corpus may (CC BY-SA 3.0 and CC BY 3.0, with attribution). Common Voice's terms differ by
     language and release, and ask not to identify speakers; LibriSpeech is left out for its size.
     """
+    # The corpus's name is what the run was told; the file of its preparation shows that it is the one.
+    clips = [clip for clip in clips if (clip.audio.parents[1] / NOTICE).is_file()]
     if attribution(corpus, language) is None or not clips:
         return None
     clip = max(clips, key=lambda clip: (2 <= len(clip.reference.split()) <= 8, -len(clip.reference)))

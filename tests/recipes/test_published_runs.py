@@ -45,6 +45,7 @@ def test_a_run_becomes_a_folder_that_three_toolkits_load(masked, tmp_path):
     assert data.pipeline_tag == "automatic-speech-recognition"
     found = {result.metric_type: result.metric_value for result in data.eval_results}
     assert found == {name.lower(): round(value, 2) for name, value in metrics["test"].items()}
+    assert not list((tmp_path / "out").glob("example*"))  # called prompts, but it is another corpus
     assert str(tmp_path) not in (tmp_path / "out" / "README.md").read_text()
     assert str(tmp_path) not in (tmp_path / "out" / "metrics.json").read_text()
     assert dict(publishable_files(tmp_path / "out")) == dict(made.files)
