@@ -1,7 +1,7 @@
 """The fields of `metrics.json`, and the check that refuses wrong ones in one line."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from s3_speechbrain.errors import UserError
@@ -138,10 +138,12 @@ def required(metrics: Mapping[str, Any]) -> dict[str, Kind]:
     return {name: kind for name, kind in REQUIRED.items() if name not in SPEECH_ONLY} | TEXT_ONLY
 
 
-def _problems(metrics: Mapping[str, Any]) -> Iterator[str]:
+def _problems(metrics: Mapping[str, Any], may_lack: Collection[str]) -> Iterator[str]:
     missing = object()
     for dotted, (kind, test) in required(metrics).items():
-        value = value_of(metrics, dotted, missing)
+        value, part = value_of(metrics, dotted, missing), dotted.split(".")[0]
+        if value is missing and part in may_lack and part not in metrics:
+            continue
         if value is missing:
             yield f"{dotted} is missing"
         elif not test(value):
@@ -162,7 +164,7 @@ def _problems(metrics: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{split}.{name} must be a percentage, 0 or more, not {value!r}"
 
 
-def validate(metrics: Mapping[str, Any], where: str = "metrics") -> None:
+def validate(metrics: Mapping[str, Any], where: str = "metrics", may_lack: Collection[str] = ()) -> None:
     """Refuse metrics with missing or wrong fields.
 
     Parameters
@@ -171,6 +173,8 @@ def validate(metrics: Mapping[str, Any], where: str = "metrics") -> None:
         The content of one `metrics.json`: error rates in percent, sparsities as fractions, sizes in bytes.
     where : str
         What the message calls it, usually the path.
+    may_lack : collection of str
+        Parts that may be left out as a whole: a mask bank remembers of a run what describes its language.
 
     Raises
     ------
@@ -179,7 +183,7 @@ def validate(metrics: Mapping[str, Any], where: str = "metrics") -> None:
     """
     if not isinstance(metrics, Mapping):
         raise UserError(f"{where}: metrics must be an object of named fields; see docs/reporting.md")
-    problems = list(_problems(metrics))
+    problems = list(_problems(metrics, may_lack))
     if not problems:
         return
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""

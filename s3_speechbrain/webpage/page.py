@@ -8,7 +8,7 @@ import jinja2
 
 from s3_speechbrain import __version__
 from s3_speechbrain.report.metrics import write_text_atomic
-from s3_speechbrain.report.schema import error_name
+from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.tables import number, size
 from s3_speechbrain.webpage import figures
 from s3_speechbrain.webpage.gathering import CLIPS, Run, gather
@@ -89,7 +89,7 @@ def _summary(runs: Sequence[Run]) -> list[dict[str, str]]:
     cards = []
     for language, run in sorted(best.items()):
         name = error_name(run.metrics)
-        stored = run.metrics["size"].get("bytes_per_language")
+        stored = value_of(run.metrics, "size.bytes_per_language")
         cards.append(
             {
                 "language": language,

@@ -23,7 +23,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank import write_entry
 from s3_speechbrain.report import write_metrics
 from s3_speechbrain.webpage import figures, make_page, write_page
-from s3_speechbrain.webpage.gathering import Example, Run, audio_uri, gather
+from s3_speechbrain.webpage.gathering import MAY_LACK, Example, Run, audio_uri, gather
 from s3_speechbrain.webpage.svg import bars, chart, ticks
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
@@ -247,6 +247,15 @@ def test_evidence_and_models_of_several_languages_are_runs(tmp_path, make_run):
     found = gather([tmp_path / "model"])
     assert [run.metrics["language"] for run in found] == ["fr", "it"]
     assert [Path(run.name).name for run in found] == ["fr", "it"]
+
+
+def test_a_model_made_from_a_bank_tells_what_the_bank_remembers(tmp_path, make_run):
+    known = {name: part for name, part in make_run().items() if name not in MAY_LACK}
+    (tmp_path / "metrics.json").write_text(json.dumps(known))
+    assert "13.00" in make_page(gather([tmp_path]))
+    (tmp_path / "metrics.json").write_text(json.dumps({**known, "cost": {}}))
+    with pytest.raises(UserError, match=r"cost\.wall_s is missing"):
+        gather([tmp_path])
 
 
 def test_names_are_short_and_tell_runs_apart(runs):
