@@ -165,7 +165,7 @@ def test_help_teaches_by_examples(capsys, command):
 def examples():
     """Yield the commands that the help pages show."""
     pages = [parser().epilog, *(module.EPILOG for module in COMMANDS.values())]
-    pages += [(ROOT / name).read_text() for name in ("README.md", "docs/inference.md")]
+    pages += [(ROOT / name).read_text() for name in ("README.md", "docs/inference.md", "docs/publishing.md")]
     for page in pages:
         for line in page.splitlines():
             if line.strip().startswith("s3sb "):
