@@ -36,23 +36,31 @@ USUAL = {
     "structured.kinds": ["heads", "neurons"],
     "structured.scale": "none",
     "structured.side": "unit",
+    "start_from": "teacher",
+}
+# Settings that are tuned: dev chooses among them.
+TUNED = {
     "structured.start": 0.0,
     "structured.until": 0.6,
     "structured.every": 20,
     "structured.drop": 0.3,
     "structured.window": 8,
     "structured.grow_from": "zero",
-    "start_from": "teacher",
 }
 NOTHING = "No run with fewer structures yet."
 
 
-def variant(run: Run) -> str:
-    """Say in which settings a run differs from the usual ones; an empty text for none."""
+def ablation(run: Run) -> str:
+    """Say in which settings that are no matter of tuning a run differs from the usual ones; empty for none."""
     usual = USUAL
     if run["method"] == "baseline_small_scratch":
         usual = USUAL | {"structured.scale": "rank", "start_from": "scratch"}
     return differences(run, usual)
+
+
+def variant(run: Run) -> str:
+    """Say in which settings a run differs from the usual ones; an empty text for none."""
+    return ", ".join(filter(None, (ablation(run), differences(run, TUNED))))
 
 
 def units_left(setting: Setting) -> float:
@@ -103,12 +111,12 @@ def structured(evidence: Evidence) -> str:
 
 
 def structured_figures(evidence: Evidence) -> dict[str, Figure]:
-    """Return the figures of the section by path: test error against the units left, in the usual setting."""
+    """Return the figures of the section by path: test error against the units left; dev chooses what is tuned."""
     return usual_figures(
         evidence,
         structured_places(evidence),
         "structured",
-        variant,
+        ablation,
         title=lambda setting: TITLES[setting.first["method"]],
         goal=lambda run: value_of(run, "config.structured.keep"),
         where=units_left,
