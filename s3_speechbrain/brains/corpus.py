@@ -1,6 +1,7 @@
 """Prepared data of one language, or of several: manifests, tokenizers, datasets."""
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,13 +149,18 @@ def _prepare(hparams: Mapping) -> tuple[Rows, str]:
     return rows, sha256
 
 
+def name_of(data_folder: str | Path) -> str:
+    """Return what a corpus is called if nobody says so: its folder or archive, without ``.tar.gz`` and the like."""
+    return re.sub(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|zip)$", "", Path(data_folder).resolve().name)
+
+
 def _open(hparams: Mapping, rows: Rows, sha256: str, tokenizer: Tokenizer) -> Corpus:
     wanted = ["train", "dev", "test", *hparams["extra_tests"]]
     unknown = [name for name in wanted if name not in rows]
     if unknown:
         raise UserError(f"extra_tests names {unknown[0]!r}: this data has {', '.join(sorted(rows))}")
     return Corpus(
-        name=hparams["corpus_name"],
+        name=hparams["corpus_name"] or name_of(hparams["data_folder"]),
         language=hparams["language"],
         clips={name: Clips(make_dataset(rows[name], tokenizer)) for name in wanted},
         tokenizer=tokenizer,

@@ -25,6 +25,7 @@ def masked(run, tmp_path):
         "--valid_every=20",
         "--lr=0.05",
         "--head_lr=0.05",
+        "--corpus_name=prompts",
     )
     MaskBank(tmp_path / "run" / "bank").add(read_entry(tmp_path / "run" / "en.safetensors"))
     return tmp_path / "run"

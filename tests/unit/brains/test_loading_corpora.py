@@ -4,7 +4,7 @@ import pytest
 from cv_corpus import line, write_clip, write_table
 from speech_corpus import SPLITS, WORDS, write_corpus, write_librispeech
 
-from s3_speechbrain.brains.corpus import load_corpora, load_corpus
+from s3_speechbrain.brains.corpus import load_corpora, load_corpus, name_of
 from s3_speechbrain.errors import UserError
 
 
@@ -133,3 +133,16 @@ def test_a_wrong_setting_is_told_in_one_line(hparams, changes, message):
     with pytest.raises(UserError, match=message) as error:
         load_corpus({**hparams, **changes})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("data/prompts", "prompts"),
+        ("cv-corpus-25.0-2026-03-09-tr.tar.gz", "cv-corpus-25.0-2026-03-09-tr"),
+        ("speech.tar", "speech"),
+        ("my.tar.folder", "my.tar.folder"),
+    ],
+)
+def test_a_corpus_is_called_like_its_folder_or_archive(folder, name):
+    assert name_of(folder) == name
