@@ -75,16 +75,12 @@ def measure(
     ----------
     variants : sequence of Variant
         Which.
-    clips : sequence of ndarray
-        Waveforms (N,), float32 at 16 kHz.
-    references : sequence of str
-        What is said in them.
+    clips, references : sequence of ndarray, sequence of str
+        Waveforms (N,), float32 at 16 kHz, and what is said in them.
     tokenizer : Tokenizer
         Of the recogniser's labels.
-    threads : int
-        That each variant computes with, while the others wait.
-    repeats : int
-        Latency measurements.
+    threads, repeats : int
+        What each variant computes with, while the others wait; how often latency is measured.
     progress : bool
         Show a bar.
 

@@ -35,7 +35,7 @@ def make_torch(job: dict[str, Any], clips: Sequence[np.ndarray]) -> tuple[Recogn
     import torch
 
     from s3_speechbrain.inference.one_clip import OneClip
-    from s3_speechbrain.inference.optimise import DTYPES, Optimised, optimize_for_inference
+    from s3_speechbrain.inference.optimise import Optimised, optimize_for_inference
     from s3_speechbrain.modelfolder import read_model
 
     torch.set_num_threads(job["threads"])
@@ -53,9 +53,9 @@ def make_torch(job: dict[str, Any], clips: Sequence[np.ndarray]) -> tuple[Recogn
     buffer = io.BytesIO()
     torch.save(network.clip.state_dict(), buffer)
     told: dict[str, Any] = {"bytes": buffer.tell(), "levers": [str(lever) for lever in network.levers]}
-    if job["levers"] is not None:
-        first = next(lever for lever in network.levers if lever.lever == DTYPES[job["levers"]][0])
-        told["refused"] = None if first.applied else first.why
+    reached = network.dtype == job["levers"] and any(lever.applied for lever in network.levers)
+    if job["levers"] is not None and not reached:
+        told["refused"] = "; ".join(str(lever) for lever in network.levers if not lever.applied)
     return recognise, told
 
 

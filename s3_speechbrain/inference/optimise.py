@@ -46,7 +46,7 @@ LIMITS = {"onednn": Limit(1e-4, 0.0), "bf16": Limit(0.1, 0.02), "int8": Limit(0.
 DTYPES: dict[str, tuple[str, ...]] = {
     "float32": ("onednn",),
     "bfloat16": ("bf16", "onednn"),
-    "int8": ("int8", "onednn"),
+    "int8": ("onednn", "int8"),
 }
 
 
@@ -184,24 +184,22 @@ def optimize_for_inference(
     for lever in DTYPES[dtype]:
         if lever == "onednn" and any(other.lever == "bf16" and other.applied for other in pulled):
             break  # no float32 product is left
-        tried, result = _try(lever, chosen, waves, exact, limits[lever])
+        tried, result = _try(lever, Optimised(chosen, pulled), waves, exact, limits[lever])
         pulled.append(tried)
-        if tried.applied:
-            chosen = result
-        # The next lever is judged on its own: against what stands so far.
-        exact = [Optimised(chosen, pulled)(wave) for wave in waves] if tried.applied else exact
+        chosen = result if tried.applied else chosen
     return Optimised(chosen, pulled)
 
 
 def _try(
-    lever: str, clip: nn.Module, waves: Sequence[Tensor], exact: Sequence[Tensor], limit: Limit
+    lever: str, so_far: Optimised, waves: Sequence[Tensor], exact: Sequence[Tensor], limit: Limit
 ) -> tuple[Pulled, nn.Module]:
+    clip = so_far.clip
     reason = _unusable(lever)
     if reason:
         return Pulled(lever, False, reason), clip
     try:
         changed_clip = _LEVERS[lever](clip)
-        hope = Optimised(changed_clip, [Pulled(lever, True, "tried")])
+        hope = Optimised(changed_clip, [*so_far.levers, Pulled(lever, True, "tried")])
         found = [hope(wave) for wave in waves]
     except (RuntimeError, TypeError, AttributeError, NotImplementedError) as problem:
         return Pulled(lever, False, f"it cannot run here ({' '.join(str(problem).split())[:120]})"), clip

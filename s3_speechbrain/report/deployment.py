@@ -13,7 +13,7 @@ NOTHING = "No export has been measured yet."
 
 def _note(row: Mapping[str, Any]) -> str:
     if row.get("refused"):
-        return f"refused: {row['refused']}"
+        return row["refused"]
     if row.get("worse"):
         return "error above the tolerance"
     return "; ".join(row.get("levers", ()))

@@ -27,7 +27,7 @@ def clip_of(samples=9000):
 
 @pytest.mark.parametrize(
     ("dtype", "levers"),
-    [("float32", ["onednn"]), ("bfloat16", ["bf16"]), ("int8", ["int8", "onednn"])],
+    [("float32", ["onednn"]), ("bfloat16", ["bf16"]), ("int8", ["onednn", "int8"])],
 )
 def test_levers_within_their_limits_are_applied(recogniser, dtype, levers):
     exact = OneClip(recogniser)(clip_of()[None])
@@ -38,8 +38,8 @@ def test_levers_within_their_limits_are_applied(recogniser, dtype, levers):
     found = optimised(clip_of()[None])
     assert found.dtype == torch.float32
     apart = float((found - exact).norm() / exact.norm())
-    first = optimised.levers[0].error
-    assert apart <= first + 1e-4  # what it says of its error is true on the clip that it was shown
+    largest = max(lever.error for lever in optimised.levers)
+    assert apart <= largest + 1e-4  # what it says of its error is true on the clip that it was shown
     assert (apart > 1e-4) == (dtype != "float32")
 
 
@@ -60,7 +60,7 @@ def test_a_refused_half_precision_leaves_the_faster_products(recogniser):
 
 def test_a_kernel_that_is_not_there_is_a_reason_and_no_crash(tmp_path, monkeypatch):
     dense_wavlm = make_model(tmp_path, "wavlm")  # its attention reads weights that 8-bit layers do not show
-    lever = optimize_for_inference(dense_wavlm, "int8", [clip_of()], WIDE).levers[0]
+    lever = optimize_for_inference(dense_wavlm, "int8", [clip_of()], WIDE).levers[-1]
     assert (lever.lever, lever.applied, lever.error) == ("int8", False, None)
     assert "cannot run here" in lever.why
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)

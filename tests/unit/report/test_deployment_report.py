@@ -36,7 +36,7 @@ RECORD = {
     "run": "s6_damon/builtin/fr/s6-prompts-10min-s0.500-seed1",
     "variants": [
         MEASURED,
-        {"runtime": "torch", "dtype": "int8", "bytes": 9, "refused": "error 3.0e-01", "levers": ["refused"]},
+        {"runtime": "torch", "dtype": "int8", "bytes": 9, "refused": "refused int8: error 3.0e-01"},
         {**MEASURED, "runtime": "onnxruntime", "dtype": "int8", "worse": True},
     ],
 }
@@ -48,7 +48,7 @@ def test_a_line_for_each_variant_and_nothing_of_a_refused_one():
         *("s6 + salad, fr, 4.56 M", "PyTorch", "float32", "123", "151", "0.0123", "812", "34.6 MB"),
         *("12.35", "40.00", ""),
     ]
-    assert rows[1][3:] == [""] * 7 + ["refused: error 3.0e-01"]
+    assert rows[1][3:] == [""] * 7 + ["refused int8: error 3.0e-01"]
     assert rows[2][1:3] == ["ONNX Runtime", "int8"]
     assert rows[2][-1] == "error above the tolerance"
 
