@@ -125,7 +125,7 @@ def long_path(
     chunking: Chunking,
     heard: Callable[[float], None] | None = None,
 ) -> BestPath:
-    """Compute the best path of a recording in bounded memory.
+    """Compute the best path of a recording with one chunk of it in memory at a time.
 
     Parameters
     ----------

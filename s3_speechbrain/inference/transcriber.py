@@ -115,7 +115,7 @@ class Transcriber:
         language: str | None = None,
         heard: Callable[[float], None] | None = None,
     ) -> Transcript:
-        """Recognise a sound file of any length, in memory that does not grow with it.
+        """Recognise a sound file of any length, with one chunk of it in memory at a time.
 
         The file is read twice: once for its length and level, once chunk by chunk.
 
