@@ -2,6 +2,7 @@
 
 import os
 
+import hypothesis
 import pytest
 import torch
 from speech_corpus import write_corpus
@@ -14,6 +15,13 @@ torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 # hypothesis asks every loaded module for its file; SpeechBrain's lazy modules answer by importing optional
 # packages and fail if one is not installed. A class attribute answers first.
 LazyModule.__file__ = None
+
+
+# a busy machine is no failure: examples have no deadline, however slow the first one is
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
