@@ -1,5 +1,6 @@
 """`publish`: one call from a finished run to a folder that was tried."""
 
+import logging
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +24,10 @@ from s3_speechbrain.publish.models import (
     model_card,
 )
 from s3_speechbrain.publish.selftest import Check
-from s3_speechbrain.publish.source import BANK, Clip, Source, find_source, test_clips
+from s3_speechbrain.publish.source import BANK, Clip, Source, find_source, folder_of_tests, test_clips
 from s3_speechbrain.report.gather import portable
+
+logger = logging.getLogger(__name__)
 
 CARD = "README.md"
 # Backbones whose terms are known; a model made from another one needs its licence named.
@@ -203,6 +206,10 @@ def _clips(found: Source, languages: Sequence[str], count: int) -> dict[str, lis
             f"the run of {found.folder} is not around it, so there are no clips to try it on: give the run's "
             "folder, or --clips 0"
         )
+    untried = [language for language in languages if folder_of_tests(found.run, language) is None]
+    if untried and len(untried) < len(languages):  # of a bank, to which languages were added
+        logger.warning("not tried on clips, as %s has none: %s", found.run, ", ".join(untried))
+        languages = [language for language in languages if language not in untried]
     return {language: test_clips(found.run, language, count) for language in languages}
 
 

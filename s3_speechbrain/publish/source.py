@@ -106,6 +106,12 @@ def _run_around(folder: Path) -> Path | None:
     )
 
 
+def folder_of_tests(run: Path, language: str) -> Path | None:
+    """Return the folder with a language's test transcripts; None if it was trained elsewhere and added later."""
+    folders = (run / language, run)
+    return next((folder for folder in folders if (folder / "test_transcripts.tsv").is_file()), None)
+
+
 def test_clips(run: Path, language: str, count: int) -> list[Clip]:
     """Return test clips of a run, spread over its test set.
 
@@ -123,9 +129,7 @@ def test_clips(run: Path, language: str, count: int) -> list[Clip]:
     UserError
         If the run's transcripts, its manifests or the audio are no longer there.
     """
-    folder = next(
-        (place for place in (run / language, run) if (place / "test_transcripts.tsv").is_file()), None
-    )
+    folder = folder_of_tests(run, language)
     if folder is None:
         raise UserError(
             f"{run} has no test_transcripts.tsv for {language!r}: give --clips 0 to test without them"
