@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from s3_speechbrain.brains.updates import UpdateBrain
 
@@ -20,6 +21,12 @@ def load_recipe(name: str, file: str = "train.py") -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def trained(folder: Path) -> dict:
+    """Load what the newest checkpoint of a run holds of its network."""
+    newest = max((folder / "checkpoints").glob("CKPT*"), key=lambda path: path.stat().st_mtime_ns)
+    return torch.load(newest / "trained.ckpt")
 
 
 class Killed(BaseException):

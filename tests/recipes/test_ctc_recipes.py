@@ -6,11 +6,10 @@ import runpy
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from recipe_tools import RECIPES, killed_after, load_recipe
+from recipe_tools import RECIPES, killed_after, load_recipe, trained
 from speech_corpus import write_librispeech
 
 from s3_speechbrain.brains.experiment import compose
@@ -18,11 +17,6 @@ from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.report import read_metrics
 
 DENSE, MASK = "CommonVoice/finetuning", "CommonVoice/mask_finetuning"
-
-
-def trained(folder: Path) -> dict:
-    newest = max((folder / "checkpoints").glob("CKPT*"), key=lambda path: path.stat().st_mtime_ns)
-    return torch.load(newest / "trained.ckpt")
 
 
 @pytest.mark.parametrize("method", ["frozen", "dense", "dense_freeze", "scratch", "lora", "bitfit"])

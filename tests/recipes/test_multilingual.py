@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipe_tools import RECIPES, killed_after, load_recipe
+from recipe_tools import RECIPES, killed_after, load_recipe, trained
 from speech_corpus import write_corpus
 from toy_encoders import write_encoder
 
@@ -75,11 +75,6 @@ def told(capsys):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     return lines[0]
-
-
-def trained(folder):
-    newest = max((folder / "checkpoints").glob("CKPT*"), key=lambda path: path.stat().st_mtime_ns)
-    return torch.load(newest / "trained.ckpt")
 
 
 def same(one, other):

@@ -1,10 +1,10 @@
 """Structured pruning end to end: every strategy, its budget, a sliced network, resuming, mistakes."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from recipe_tools import trained
 
 from s3_speechbrain.brains.structured import StructuredBrain
 from s3_speechbrain.brains.updates import UpdateBrain
@@ -29,11 +29,6 @@ def go(s6_damon):
 @pytest.fixture(scope="module")
 def whole(go):
     return go("whole")
-
-
-def trained(folder: Path) -> dict:
-    newest = max((folder / "checkpoints").glob("CKPT*"), key=lambda path: path.stat().st_mtime_ns)
-    return torch.load(newest / "trained.ckpt")
 
 
 def test_safari_meets_its_budget_and_leaves_a_smaller_encoder(go, whole):

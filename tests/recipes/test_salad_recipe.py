@@ -1,10 +1,8 @@
 """The token methods end to end: stages, sharing, resuming, baselines, mistakes."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from recipe_tools import RECIPES, killed_after
+from recipe_tools import RECIPES, killed_after, trained
 
 from s3_speechbrain.brains.experiment import compose
 from s3_speechbrain.report import read_metrics
@@ -28,11 +26,6 @@ def go(s6_damon):
 @pytest.fixture(scope="module")
 def whole(go):
     return go("whole")
-
-
-def trained(folder: Path) -> dict:
-    newest = max((folder / "checkpoints").glob("CKPT*"), key=lambda path: path.stat().st_mtime_ns)
-    return torch.load(newest / "trained.ckpt")
 
 
 def test_salad_trains_its_stages_and_reports_them(go, whole):
