@@ -12,6 +12,7 @@ from s3_speechbrain.report.runs import (
     run_budget,
     updates_per_language,
 )
+from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.tables import Table, amount, markdown, number, number_range, size, spread
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
@@ -54,7 +55,8 @@ def in_main_place(run: Run) -> bool:
 
 def is_main(run: Run) -> bool:
     """Tell whether a run belongs to the main table, where all train for the same number of updates."""
-    return in_main_place(run) and row_of(run) in TITLES and updates_per_language(run) in (None, UPDATES)
+    comparable = updates_per_language(run) in (None, UPDATES) and error_name(run) == "CER"
+    return in_main_place(run) and row_of(run) in TITLES and comparable
 
 
 Grid = dict[str, list[Setting | None]]

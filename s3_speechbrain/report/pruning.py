@@ -24,7 +24,7 @@ TITLES = {
 }
 NOTHING = "No pruning run yet."
 # What makes settings of one method competitors rather than points of one curve: all but sparsity.
-Place = tuple[str, str, int, str]
+Place = tuple[str, str, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Grid:
-    """All methods on one backbone, corpus, amount of training data and language."""
+    """All methods on one backbone, corpus, amount of training data, language and kind of error."""
 
     place: Place
     references: list[Curve]
@@ -61,14 +61,16 @@ class Grid:
     @property
     def title(self) -> str:
         """Language, backbone and data."""
-        backbone, corpus, _, language = self.place
-        return f"{language}, {backbone}, {data_label(self.settings[0].first)} of {corpus}"
+        backbone, corpus, _, language, error = self.place
+        phones = ", phones" if error == "PER" else ""
+        return f"{language}, {backbone}, {data_label(self.settings[0].first)} of {corpus}{phones}"
 
     @property
     def figure(self) -> str:
         """Path of the figure from the project's root."""
-        backbone, corpus, budget, language = self.place
-        parts = (backbone, corpus, f"{budget}min" if budget else "texts", language)
+        backbone, corpus, budget, language, error = self.place
+        parts = [backbone, corpus, f"{budget}min" if budget else "texts", language]
+        parts += ["phones"] * (error == "PER")
         return f"{FIGURES}/pruning_{'_'.join(map(slug, parts))}.png"
 
 
@@ -105,7 +107,7 @@ def pruning_grids(evidence: Evidence) -> list[Grid]:
     places: dict[Place, list[Setting]] = {}
     for setting in evidence.settings:
         run = setting.first
-        place = (run["backbone"], run["data"]["name"], setting.budget, run["language"])
+        place = (run["backbone"], run["data"]["name"], setting.budget, run["language"], error_name(run))
         places.setdefault(place, []).append(setting)
     grids = [
         Grid(place, _curves(each, DENSE), _curves(each, TITLES)) for place, each in sorted(places.items())

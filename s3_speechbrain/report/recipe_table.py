@@ -31,15 +31,14 @@ def recipe_table(evidence: Evidence, recipe: str) -> str:
         removed = run["sparsity"]["masked"]
         if sparsity is not None and removed and abs(removed - sparsity) > 0.01:
             continue
-        place = (run["backbone"], run["data"]["name"], data_label(run), run["language"])
+        place = (run["backbone"], run["data"]["name"], data_label(run), run["language"], error_name(run))
         places.setdefault(place, {}).setdefault(run["method"], []).append(setting)
     if not places:
         return NOTHING
     place = max(sorted(places), key=lambda each: (len(places[each]), sum(map(len, places[each].values()))))
     chosen = [best_on_dev(settings) for settings in places[place].values()]
     chosen.sort(key=lambda setting: setting.error("test").mean)
-    backbone, corpus, training, language = place
-    name = error_name(chosen[0].first)
+    backbone, corpus, training, language, name = place
     header = ["method", "updates", "minutes", "sparsity", f"dev {name}", f"test {name}", "bytes"]
     note = (
         f"{language}, {backbone} backbone, {training} of {corpus}; all stages of a run together, on a machine that "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from s3_speechbrain.report.main_table import BACKBONE, CORPUS, COTRAINED, LANGUAGES, MINUTES, UPDATES
 from s3_speechbrain.report.runs import Evidence, Run, Setting, config_key, train_budget, updates_per_language
-from s3_speechbrain.report.schema import value_of
+from s3_speechbrain.report.schema import error_name, value_of
 
 SCHEMES = {
     "mask": "masks, one run per language",
@@ -24,7 +24,7 @@ def scheme_of(run: Run) -> str | None:
     here = (run["backbone"], run["data"]["name"]) == (BACKBONE, CORPUS)
     if not here or train_budget(run["data"]["train_minutes"]) != MINUTES or run["language"] not in LANGUAGES:
         return None
-    if updates_per_language(run) not in (None, UPDATES):
+    if updates_per_language(run) not in (None, UPDATES) or error_name(run) != "CER":
         return None
     method, config = run["method"], run.get("config") or {}
     if method in ("mask_joint", "dense_all") and set(config.get("languages", ())) != set(LANGUAGES):

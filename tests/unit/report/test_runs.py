@@ -8,6 +8,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report import write_metrics
 from s3_speechbrain.report.main_table import main_grid
 from s3_speechbrain.report.metrics import dump
+from s3_speechbrain.report.pruning import pruning_grids
 from s3_speechbrain.report.runs import (
     Evidence,
     Stat,
@@ -159,3 +160,18 @@ def test_longer_trainings_stay_out_of_the_main_table(make_run):
     ]
     grid = main_grid(Evidence((usual, longer), {}))
     assert [setting.error("test").mean for setting in grid["dense"] if setting] == [20.0]
+
+
+def test_phones_are_no_rivals_of_characters(make_run):
+    characters = make_run(method="dense", test__CER=20.0, dev__CER=20.0, config={"updates": 400})
+    phones = make_run(method="dense", sparsity__masked=0.0, config={"updates": 400, "tokenizer": "phones"})
+    phones |= {"dev": {"PER": 9.0}, "test": {"PER": 9.0}}
+    pruned = {**phones, "method": "parp", "recipe": "parp"}
+    evidence = Evidence((characters, phones, pruned), {})
+    assert best_on_dev(evidence.settings).first is characters
+    assert [setting.error("test").mean for setting in main_grid(evidence)["dense"] if setting] == [20.0]
+    assert main_grid(Evidence((phones,), {}))["dense"] == [None] * 5
+    (grid,) = pruning_grids(evidence)
+    assert grid.title.endswith(", phones")
+    assert grid.figure.endswith("_phones.png")
+    assert [curve.points[0.0].first["test"] for curve in grid.references] == [{"PER": 9.0}]
