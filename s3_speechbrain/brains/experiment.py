@@ -19,6 +19,7 @@ from ruamel.yaml.tag import Tag
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
+from s3_speechbrain.brains.precision import settle_precision
 from s3_speechbrain.brains.usage import help_text
 from s3_speechbrain.brains.yaml_files import (
     ADD,
@@ -95,6 +96,8 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
     if sb.utils.distributed.if_main_process():
         guard_folder(folder, tree)
     hparams = load_hyperpyyaml(stream)
+    if "precision" in hparams:
+        hparams["precision"] = settle_precision(hparams["precision"], run_opts.device)
     sb.create_experiment_directory(folder, save_env_desc=False)
     run_on_main(_keep_settings, args=[folder, resolved])
     hparams["run"] = {
