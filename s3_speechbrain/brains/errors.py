@@ -1,6 +1,7 @@
 """Greedy decoding and error rates."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,36 @@ class ErrorCounter:
         if self.error == "PER":
             return {"PER": words}
         return {"CER": 100 * self.character_edits / max(self.characters, 1), "WER": words}
+
+
+def by_utterance(transcripts: Iterable[tuple[str, str, str]], error: str = "CER") -> dict[str, str]:
+    """Count the edits of each utterance, so that two runs can be compared utterance by utterance.
+
+    Parameters
+    ----------
+    transcripts : iterable of (str, str, str)
+        Clip, reference, hypothesis.
+    error : {"CER", "PER"}
+        What is counted: characters, or the phones that spaces separate.
+
+    Returns
+    -------
+    dict
+        ``clips``: a fingerprint of the clips' names, equal for runs on the same test set; ``edits`` and ``lengths``
+        (of the references), one number per clip in the order of their names, as texts with spaces between.
+    """
+    rows = sorted(transcripts)
+    edits, lengths = [], []
+    for _, *texts in rows:
+        reference, hypothesis = (text.split() if error == "PER" else text for text in texts)
+        edits.append(edit_distance(reference, hypothesis))
+        lengths.append(len(reference))
+    names = "\n".join(row[0] for row in rows)
+    return {
+        "clips": hashlib.sha256(names.encode()).hexdigest()[:12],
+        "edits": " ".join(map(str, edits)),
+        "lengths": " ".join(map(str, lengths)),
+    }
 
 
 def in_words(rates: Mapping[str, float]) -> str:

@@ -17,7 +17,7 @@ from s3_speechbrain import measure
 from s3_speechbrain.brains.banking import entry_of, keep_entry
 from s3_speechbrain.brains.batches import read_audio
 from s3_speechbrain.brains.ctc import CTCBrain
-from s3_speechbrain.brains.errors import in_words
+from s3_speechbrain.brains.errors import by_utterance, in_words
 from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.keeping import keep_model
 from s3_speechbrain.brains.model import Recogniser
@@ -48,6 +48,7 @@ TUNED = (
     "tokenizer",
 )
 OPTIONAL = ("train_weights",)  # recorded where set, so that older records of the same setting stay equal
+Transcript = tuple[str, str, str]
 EXAMPLES = 5
 TIMED_CLIPS = 8
 TIMED_PASSES = {1: 3, 2: 7}  # more where a ratio is asked for
@@ -94,12 +95,11 @@ def finish(
         The metrics.
     """
     folder = Path(brain.hparams.output_folder)
-    tests, examples = run_tests(brain, folder)
+    tests, transcripts = run_tests(brain, folder)
     run_on_main(brain.leave_behind, args=[folder])
-    metrics = collect_metrics(brain, recipe, method, tests)
+    metrics = collect_metrics(brain, recipe, method, tests) | told_of(transcripts, brain)
     metrics["cost"] |= cost_of_stages(metrics["cost"], earlier)
     metrics["config"] |= options or {}
-    metrics["examples"] = examples
     _keep_language(brain, metrics, brain.backbone(), folder)
     dense = brain.undiminished()
     brain.deploy()
@@ -135,14 +135,13 @@ def finish_languages(
     found, backbone = {}, None
     for language in brain.corpora:
         brain.select(language)
-        tests, examples = run_tests(brain, folder / language)
-        metrics = collect_metrics(brain, recipe, method, tests)
+        tests, transcripts = run_tests(brain, folder / language)
+        metrics = collect_metrics(brain, recipe, method, tests) | told_of(transcripts, brain)
         whole = {"run_wall_s": metrics["cost"]["wall_s"], "run_updates": metrics["cost"]["updates"]}
         own = {"wall_s": whole["run_wall_s"] / count, "updates": brain.updates_of(language)}
         metrics["cost"] |= {**whole, **own, "run_languages": count}
         metrics["config"] |= {"languages": list(brain.corpora)} | brain.sampling() | dict(options or {})
         metrics["size"]["shared_bytes"] = measure.tensor_bytes(brain.trained_weights())
-        metrics["examples"] = examples
         backbone = backbone or brain.backbone()  # of the best checkpoint, which testing has loaded
         _keep_language(brain, metrics, backbone, folder / language)
         found[language] = metrics
@@ -162,7 +161,7 @@ def _keep_language(brain: CTCBrain, metrics: dict, backbone: Backbone | None, fo
         metrics["size"]["bytes_in_bank"] = keep_entry(folder, entry_of(brain, metrics, backbone))
 
 
-def run_tests(brain: CTCBrain, folder: Path) -> tuple[dict[str, dict[str, float]], list[dict[str, str]]]:
+def run_tests(brain: CTCBrain, folder: Path) -> tuple[dict[str, dict[str, float]], list[Transcript]]:
     """Test the best checkpoint on every test set of the Brain's corpus.
 
     Parameters
@@ -176,8 +175,8 @@ def run_tests(brain: CTCBrain, folder: Path) -> tuple[dict[str, dict[str, float]
     -------
     tests : dict
         Error rates in percent by name of the test set.
-    examples : list of dict
-        A few clips of the first set: ``id``, ``reference``, ``hypothesis``.
+    transcripts : list of (str, str, str)
+        Clip, reference and hypothesis of the first set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tests, transcripts = {}, []
@@ -188,8 +187,14 @@ def run_tests(brain: CTCBrain, folder: Path) -> tuple[dict[str, dict[str, float]
         tests[name] = brain.errors.rates()
         run_on_main(_write_transcripts, args=[folder, name, brain.transcripts])
         transcripts = transcripts or brain.transcripts
+    return tests, transcripts
+
+
+def told_of(transcripts: Sequence[Transcript], brain: CTCBrain) -> dict[str, Any]:
+    """Return what ``metrics.json`` tells of single utterances: a few examples, the errors of each."""
     spread = sorted(transcripts)[:: max(1, len(transcripts) // EXAMPLES)][:EXAMPLES]
-    return tests, [dict(zip(("id", "reference", "hypothesis"), row, strict=True)) for row in spread]
+    examples = [dict(zip(("id", "reference", "hypothesis"), row, strict=True)) for row in spread]
+    return {"examples": examples, "utterances": by_utterance(transcripts, brain.corpus.tokenizer.error)}
 
 
 def collect_metrics(

@@ -57,6 +57,11 @@ def _is_history_row(row: Mapping) -> bool:
     return _is_number(row.get("epoch")) and all(cell is None or _is_number(cell) for cell in row.values())
 
 
+def _are_paired(value: Mapping) -> bool:
+    rows = [str(value.get(name, "")).split() for name in ("edits", "lengths")]
+    return len(rows[0]) == len(rows[1]) and all(number.isdecimal() for row in rows for number in row)
+
+
 Kind = tuple[str, Callable[[Any], bool]]
 TEXT: Kind = ("a text that is not empty", _is_text)
 COUNT: Kind = ("a whole number, 0 or more", _is_count)
@@ -113,6 +118,10 @@ OPTIONAL: dict[str, Kind] = {
     "note": ("a text", lambda value: isinstance(value, str)),
     "config": ("the tuned hyper-parameters by name", lambda value: isinstance(value, dict)),
     "size.bytes_in_bank": COUNT,
+    "utterances": (
+        "a fingerprint of the clips, and edits and lengths of each as texts with spaces between",
+        lambda value: isinstance(value, dict) and _is_text(value.get("clips")) and _are_paired(value),
+    ),
 }
 
 

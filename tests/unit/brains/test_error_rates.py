@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from speechbrain.decoders import ctc_greedy_decode
 from speechbrain.utils.metric_stats import ErrorRateStats
 
-from s3_speechbrain.brains.errors import ErrorCounter, edit_distance, greedy_decode
+from s3_speechbrain.brains.errors import ErrorCounter, by_utterance, edit_distance, greedy_decode
 
 sentences = st.lists(
     st.tuples(st.text("ab c", min_size=1).filter(str.strip), st.text("ab c")), min_size=1, max_size=4
@@ -28,6 +28,25 @@ sentences = st.lists(
 )
 def test_edit_distance_by_hand(reference, hypothesis, edits):
     assert edit_distance(reference, hypothesis) == edits
+
+
+def test_errors_by_utterance_by_hand():
+    rows = [("b", "ab cd", "ab"), ("a", "kitten", "sitting"), ("c", "x", "x")]
+    found = by_utterance(rows)
+    assert (found["edits"], found["lengths"]) == ("3 3 0", "6 5 1")
+    assert found["clips"] == by_utterance(reversed(rows))["clips"] != by_utterance(rows[1:])["clips"]
+    phones = by_utterance([("a", "p a p", "p a"), ("b", "t", "d t")], error="PER")
+    assert (phones["edits"], phones["lengths"]) == ("1 1", "3 1")
+
+
+@given(sentences)
+def test_errors_by_utterance_add_up_to_the_error_rate(pairs):
+    counter = ErrorCounter()
+    for ref, hyp in pairs:
+        counter.add(ref, hyp)
+    found = by_utterance((str(place), *pair) for place, pair in enumerate(pairs))
+    assert sum(map(int, found["edits"].split())) == counter.character_edits
+    assert sum(map(int, found["lengths"].split())) == counter.characters
 
 
 @given(sentences)
