@@ -23,7 +23,9 @@ LABELS = 6
 def build(
     name: str, folder: Path, ratio: float = 0.5, **settings: object
 ) -> tuple[SpeechEncoder, TokenSelector]:
-    """Build an encoder and a selector, calibrated on `speech` where it has a threshold."""
+    """Build an encoder and a selector (``salad``, ``salad mean``), calibrated on `speech` where it has a threshold."""
+    name, _, reduce = name.partition(" ")
+    settings = {"reduce": reduce, **settings} if reduce else settings
     torch.manual_seed(3)
     encoder = SpeechEncoder(str(folder)).eval()
     teacher = (SpeechEncoder(str(folder)), nn.Linear(encoder.width, LABELS))

@@ -18,7 +18,7 @@ from s3_speechbrain.tokens.scorers import (
     TeacherScorer,
     UniformScorer,
 )
-from s3_speechbrain.tokens.selectors import CUTS, ConvSelector, ScoredSelector, TokenSelector
+from s3_speechbrain.tokens.selectors import CUTS, REDUCE, ConvSelector, ScoredSelector, TokenSelector
 
 SELECTORS = {
     "salad": "a detector, trained on a teacher's run starts",
@@ -36,6 +36,7 @@ SELECTORS = {
 DETECTED = ("salad", "blank")  # need a trained detector
 ORACLES = ("oracle", "oracle_blank")  # run the teacher
 TAUGHT = (*DETECTED, *ORACLES)  # need a teacher
+AVERAGED = ("average", "merge")  # leave means, unless told otherwise
 CALIBRATED = (*DETECTED, "oracle_blank", "vad", "merge")  # their threshold is chosen on dev
 
 
@@ -55,6 +56,9 @@ class TokenConfig:
         Which frames are salient: see `salient_frames`.
     cut : {"before_positions", "after_positions"}
         See `TokenSelector`.
+    reduce : {"drop", "mean"}, optional
+        What becomes of the other frames: nothing, or each kept frame is averaged with those behind it. None is the
+        selector's own way: ``mean`` for ``average`` and ``merge``, ``drop`` elsewhere.
     jitter : float
         Noise on the threshold in training.
     seed : int
@@ -69,6 +73,7 @@ class TokenConfig:
     n_first: int = 1
     blank_policy: str = "first_of_run"
     cut: str = "before_positions"
+    reduce: str | None = None
     jitter: float = 0.0
     seed: int = 0
     detector: DetectorConfig = field(default_factory=DetectorConfig)
@@ -79,6 +84,7 @@ class TokenConfig:
             ("selector", self.selector, SELECTORS),
             ("cut", self.cut, CUTS),
             ("blank_policy", self.blank_policy, BLANK_POLICIES),
+            ("reduce", self.how, REDUCE),
         ):
             if value not in known:
                 raise UserError(f"{name} is {value!r}: choose one of {', '.join(known)}")
@@ -88,10 +94,17 @@ class TokenConfig:
             raise UserError(
                 f"recall belongs to the selector salad, not to {self.selector}; give a keep_ratio"
             )
-        if self.selector in ("average", "merge", "conv") and self.cut != "before_positions":
+        if (self.selector == "conv" or self.how == "mean") and self.cut != "before_positions":
             raise UserError(f"{self.selector} makes new frames without positions; use --cut before_positions")
+        if self.selector == "conv" and self.reduce is not None:
+            raise UserError("conv learns how frames become one: leave reduce out")
         if self.selector == "conv" and Fraction(str(self.keep_ratio)).limit_denominator(100).numerator != 1:
             raise UserError(f"conv keeps one frame of k: give a keep_ratio of 1/k, not {self.keep_ratio}")
+
+    @property
+    def how(self) -> str:
+        """What becomes of the frames that are not kept, a name in `REDUCE`."""
+        return self.reduce or ("mean" if self.selector in AVERAGED else "drop")
 
     @property
     def used(self) -> dict[str, Any]:
@@ -103,6 +116,7 @@ class TokenConfig:
         names += ["n_first", "blank_policy"] * (self.selector in ("salad", "oracle"))
         names += ["detector"] * (self.selector in DETECTED)
         names += ["jitter"] * (self.selector in CALIBRATED)
+        names += ["reduce"] * (self.reduce is not None)  # older records of the selector's own way stay equal
         everything = dataclasses.asdict(self)
         return {name: everything[name] for name in names}
 
@@ -173,7 +187,7 @@ def _make(
     return ScoredSelector(
         detector if name in DETECTED else makers[name](),
         1 - ratio if name == "random" else 0.0,
-        reduce="mean" if name in ("average", "merge") else "drop",
+        reduce=config.how,
         cut=config.cut,
         jitter=config.jitter if name in CALIBRATED else 0.0,
     )

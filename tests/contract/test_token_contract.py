@@ -4,13 +4,14 @@ import pytest
 import torch
 from token_selectors import build, speech
 
-from s3_speechbrain.tokens import CALIBRATED, CUTS, SELECTORS
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.tokens import CALIBRATED, CUTS, SELECTORS, TokenConfig
 
 DROPPING = [name for name in SELECTORS if name not in ("average", "merge", "conv")]
 RATIO_IS_CHOSEN = [name for name in SELECTORS if name not in ("oracle", "all")]
 
 
-@pytest.fixture(params=SELECTORS)
+@pytest.fixture(params=[*SELECTORS, "salad mean", "merge drop"])
 def built(request, tiny_encoder):
     return build(request.param, tiny_encoder)
 
@@ -63,6 +64,33 @@ def test_kept_frames_are_frames_of_the_input_in_order(tiny_encoder, name):
         assert int(places[0]) == 0
         assert bool((places.diff() > 0).all())
         assert torch.equal(short.features[row, :left], features[row, places])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["salad", "blank", "uniform", "vad"])
+def test_any_selector_can_leave_means_of_the_frames_that_it_would_keep(tiny_encoder, name):
+    wavs, lengths = speech(9001, 16000)
+    features, frames, dropped = shorten(*build(name, tiny_encoder), wavs, lengths)
+    short = shorten(*build(f"{name} mean", tiny_encoder), wavs, lengths)[2]
+    assert torch.equal(short.index, dropped.index)
+    for row, left in enumerate(short.frames.tolist()):
+        ends = [*short.index[row, 1:left].tolist(), int(frames[row])]
+        for place, (begin, end) in enumerate(zip(short.index[row, :left].tolist(), ends, strict=True)):
+            mean = features[row, begin:end].mean(0)
+            torch.testing.assert_close(short.features[row, place], mean, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"selector": "salad", "reduce": "sum"},
+        {"selector": "salad", "reduce": "mean", "cut": "after_positions"},
+        {"selector": "conv", "reduce": "mean"},
+    ],
+)
+def test_impossible_ways_to_reduce_are_refused(settings):
+    with pytest.raises(UserError):
+        TokenConfig(**settings)
 
 
 @pytest.mark.parametrize("ratio", [0.5, 0.25])
