@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from s3_speechbrain.analysis.inventories import relate, texts_by_language
 from s3_speechbrain.analysis.magnitude import save_magnitude_masks
-from s3_speechbrain.analysis.page import page, relation_page
+from s3_speechbrain.analysis.page import page, relation_page, summary
 from s3_speechbrain.analysis.pairs import PARTS, compare, group_tests, matrix_of
 from s3_speechbrain.analysis.sources import labelled, read_masks
 from s3_speechbrain.errors import tell_user_errors
@@ -25,7 +25,8 @@ Runs may be output folders of any recipe that removes weights, or files with boo
 
   python -m s3_speechbrain.analysis overlap results/mask_finetuning/demo/*/* --out results/overlap
 
-The folder then holds overlap.json (all counts and measures), overlap.md (tables) and heat maps. Masks that
+The folder then holds overlap.json (all counts and measures), overlap.md (tables) and heat maps; --evidence
+evidence/analysis/overlap-NAME.json keeps for RESULTS.md what it needs. Masks that
 were trained from one start are alike for that reason alone; to see what training adds:
 
   python -m s3_speechbrain.analysis magnitude builtin --sparsity 0.4 --out results/magnitude-0.4.safetensors
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         help="masks that chance is conditioned on, for example those that all runs started from",
     )
     made.add_argument("--seed", type=int, default=0, help="of the permutations of groups (default: 0)")
+    made.add_argument(
+        "--evidence", metavar="FILE", help="a small JSON file too, for evidence/analysis/overlap-NAME.json"
+    )
     text = "correlate the likeness of masks with that of phone inventories, over languages"
     made = commands.add_parser("relate", help=text, description=f"{text} (needs the phones extra)")
     made.add_argument("overlap", help="overlap.json of masks of three languages or more")
@@ -106,7 +110,11 @@ def overlap(given: argparse.Namespace) -> list[Path]:
     figures.append(HeatmapFigure(pairs, parts, kappas, title=title).draw(folder / f"kappa_by_{given.by}.png"))
     write_text_atomic(folder / "overlap.md", page(found, tests, [path.name for path in figures]))
     write_text_atomic(folder / "overlap.json", dump({**found, "groups": tests}))
-    return [folder / "overlap.json", folder / "overlap.md", *figures]
+    written = [folder / "overlap.json", folder / "overlap.md", *figures]
+    if given.evidence:
+        write_text_atomic(Path(given.evidence), dump(summary(found, tests)))
+        written.append(Path(given.evidence))
+    return written
 
 
 def relation(given: argparse.Namespace) -> list[Path]:

@@ -123,6 +123,43 @@ def page(
     return "\n\n".join(blocks) + "\n"
 
 
+def summary(found: Mapping[str, Any], tests: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what reports need of a comparison: small enough to be committed.
+
+    Parameters
+    ----------
+    found, tests : mapping
+        From `compare` and `group_tests`.
+
+    Returns
+    -------
+    dict
+        ``null`` (the hypothesis in words), ``masks`` (their labels), ``pairs`` (the two ``labels`` and ``languages``,
+        ``overlap``: IOU of the kept weights, ``chance``: its level under the hypothesis, ``p``: of permuted
+        positions, normal), ``groups``: permutations of the masks' languages, methods and seeds.
+    """
+    masks = found["masks"]
+
+    def of(pair: Mapping[str, Any], fact: str) -> list[str]:
+        return [str(masks[pair[place]].get(fact, "")) for place in ("first", "second")]
+
+    return {
+        "null": found["null"],
+        "masks": [each["label"] for each in masks],
+        "pairs": [
+            {
+                "labels": of(pair, "label"),
+                "languages": of(pair, "language"),
+                "overlap": round(pair["total"]["iou"], 4),
+                "chance": round(pair["total"]["chance_iou"], 4),
+                "p": 1.0 if pair["total"]["p"] is None else float(f"{pair['total']['p']:.3g}"),
+            }
+            for pair in found["pairs"]
+        ],
+        "groups": {fact: {"difference": test["difference"], "p": test["p"]} for fact, test in tests.items()},
+    }
+
+
 def relation_page(found: Mapping[str, Any]) -> str:
     """Write what `relate` found as markdown.
 

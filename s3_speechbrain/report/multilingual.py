@@ -60,20 +60,38 @@ def _bytes(found: dict[str, Storage]) -> str:
     return markdown(Table(header, rows))
 
 
-def _accounting(evidence: Evidence) -> str:
-    """Spell out the share of parameters that masks save against a dense model per language."""
+def counted_parameters(evidence: Evidence) -> tuple[float, float, float] | None:
+    """Return the parameters of a dense model, of the shared backbone, and of what masks add for a language.
+
+    As the paper counts by our reading: a mask costs one bit per masked weight. None without the runs that tell.
+    """
     found, backbone = storages(evidence, packed=True), backbone_bytes(evidence)
     if backbone is None or not {"mask", "dense"} <= found.keys():
-        return "The share of parameters saved needs runs of masks, dense finetuning and a frozen encoder."
+        return None
     mask, dense = found["mask"], found["dense"]
-    model, shared, own = (part / PARAMETER for part in (dense.own, mask.shared, mask.own))
-    lines = []
-    for count in COUNTS:
-        saved = 1 - (shared + count * own) / (count * model)
-        lines.append(
-            f"* {count} languages: 1 - ({amount(shared)} + {count} x {amount(own)}) / ({count} x {amount(model)}) "
-            f"= {number(100 * saved, 1)} %"
-        )
+    return dense.own / PARAMETER, mask.shared / PARAMETER, mask.own / PARAMETER
+
+
+def saved_share(evidence: Evidence, count: int) -> float | None:
+    """Return the share of the parameters of so many dense models that masks over one backbone save."""
+    counted = counted_parameters(evidence)
+    if counted is None:
+        return None
+    model, shared, own = counted
+    return 1 - (shared + count * own) / (count * model)
+
+
+def _accounting(evidence: Evidence) -> str:
+    """Spell out the share of parameters that masks save against a dense model per language."""
+    counted = counted_parameters(evidence)
+    if counted is None:
+        return "The share of parameters saved needs runs of masks, dense finetuning and a frozen encoder."
+    model, shared, own = counted
+    lines = [
+        f"* {count} languages: 1 - ({amount(shared)} + {count} x {amount(own)}) / ({count} x {amount(model)}) "
+        f"= {number(100 * saved_share(evidence, count), 1)} %"
+        for count in COUNTS
+    ]
     return "\n\n".join(
         [
             "Parameters saved against separate dense models, as the paper counts them by our reading: a mask costs one "

@@ -1,8 +1,9 @@
 """Compressed networks by place (backbone, corpus, amount of training data, language), the dense one beside them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from s3_speechbrain.report.main_table import commands, manifests_note
+from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
 from s3_speechbrain.report.runs import Evidence, Run, Setting, Stat, best_on_dev, budget_label
 from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.sweep import FIGURES, slug
@@ -109,23 +110,6 @@ def figure(evidence: Evidence, place: Place, settings: list[Setting], curves: Cu
     return curves, levels, place_title(place), f"test {error_name(settings[0].first)}"
 
 
-def usual_figures(
-    evidence: Evidence,
-    found: Mapping[Place, list[Setting]],
-    name: str,
-    variant: Callable[[Run], str],
-    **curves: Callable,
-) -> dict[str, Figure]:
-    """Return a figure for each place, by path, of the settings that are no ablation; `curves` as for `best_curves`."""
-    figures = {}
-    for place, settings in found.items():
-        usual = [setting for setting in settings if not variant(setting.first)]
-        drawn = best_curves(usual, **curves)
-        if drawn:
-            figures[figure_path(place, name)] = figure(evidence, place, usual, drawn)
-    return figures
-
-
 def comparison(
     evidence: Evidence,
     place: Place,
@@ -168,6 +152,58 @@ def comparison(
             commands(shown),
         ]
     )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section that compares methods by place: what its table, its figure and its introduction show.
+
+    Attributes
+    ----------
+    name, against, intro, nothing : str
+        Of the figures' files; what is on their horizontal axis; what the columns mean; the text without any run.
+    header : sequence of str
+        As for `comparison`.
+    found : callable
+        Evidence to the settings of each place.
+    row : callable
+        Setting to cells.
+    ablation : callable
+        Says what makes a run an ablation, which figures leave out; an empty text for none.
+    title, goal, where : callable
+        As for `best_curves`.
+    """
+
+    name: str
+    against: str
+    intro: str
+    nothing: str
+    header: Sequence[str]
+    found: Callable[[Evidence], Mapping[Place, list[Setting]]]
+    row: Callable[[Setting], list[str]]
+    ablation: Callable[[Run], str]
+    title: Callable[[Setting], str]
+    goal: Callable[[Run], object]
+    where: Callable[[Setting], float | None]
+
+    def section(self, evidence: Evidence) -> str:
+        """Make the section: a comparison for each place."""
+        shown = {"intro": self.intro, "name": self.name, "against": self.against}
+        blocks = [
+            comparison(evidence, place, settings, self.row, self.header, **shown)
+            for place, settings in self.found(evidence).items()
+        ]
+        return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS}", *(blocks or [self.nothing])])
+
+    def figures(self, evidence: Evidence) -> dict[str, Figure]:
+        """Return a figure for each place, by path, of the settings that are no ablation."""
+        found = {}
+        for place, settings in self.found(evidence).items():
+            usual = [setting for setting in settings if not self.ablation(setting.first)]
+            drawn = best_curves(usual, title=self.title, goal=self.goal, where=self.where)
+            if drawn:
+                found[figure_path(place, self.name)] = figure(evidence, place, usual, drawn)
+        return found
 
 
 def differences(run: Run, usual: Mapping[str, object]) -> str:

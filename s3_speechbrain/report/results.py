@@ -1,4 +1,4 @@
-"""RESULTS.md, and the generated blocks of the README and the docs, kept equal to the evidence."""
+"""RESULTS.md and the page of every setting, and the generated blocks of README and docs, kept equal to the evidence."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from typing import Any
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.cross_lingual import cross_lingual_figures
+from s3_speechbrain.report.every_setting import PAGE, every_setting_page, where_every_setting_is
 from s3_speechbrain.report.metrics import write_text_atomic
 from s3_speechbrain.report.multilingual import FIGURE, bytes_curves
 from s3_speechbrain.report.pareto import pareto_figures
@@ -33,6 +34,7 @@ CLOSING = "<!-- /results -->"
 FENCE = re.compile(r"^\s*(```|~~~)")
 LINK = re.compile(r"\]\((?![a-z]+:|[#/])([^)\s]+)\)")
 PARTS = (
+    ("Claims", "claims"),
     ("Five languages from ten minutes each", "languages"),
     ("One backbone for five languages", "multilingual"),
     ("A language added to the bank", "added_language"),
@@ -47,7 +49,6 @@ PARTS = (
     ("Deployment", "deployment"),
     ("Benchmarks", "benchmarks"),
     ("Software", "versions"),
-    ("Every setting", "runs"),
 )
 
 
@@ -120,6 +121,7 @@ def results_page(evidence: Evidence) -> str:
     ]
     for number, (title, name) in enumerate(PARTS, start=1):
         blocks += [f"## {number}. {title}", SECTIONS[name](evidence)]
+    blocks += [f"## {len(PARTS) + 1}. Every setting", where_every_setting_is(evidence)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -132,7 +134,7 @@ def pages(root: Path, evidence: Evidence) -> dict[Path, str]:
             wanted[path] = render(
                 path.read_text(encoding="utf-8"), evidence, path.relative_to(root).as_posix()
             )
-    return wanted
+    return wanted | {root / PAGE: every_setting_page(evidence)}
 
 
 def _figure_parts(evidence: Evidence, sweep: list[Setting]) -> tuple[dict, dict, str, str]:
@@ -170,7 +172,7 @@ def figures(root: Path, evidence: Evidence) -> dict[Path, tuple[Any, Callable[[P
 
 
 def build(root: str | Path = ".", evidence_folder: str | Path | None = None) -> list[Path]:
-    """Write RESULTS.md, the blocks in README.md, docs/ and recipes, and the figures; leave alone what is up to date.
+    """Write the generated pages, the blocks in README.md, docs/ and recipes, and the figures that are out of date.
 
     Parameters
     ----------

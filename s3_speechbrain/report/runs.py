@@ -4,6 +4,7 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from s3_speechbrain.report.metrics import read_json, read_metrics
 from s3_speechbrain.report.schema import error_name, value_of
 
 Run = Mapping[str, Any]
-EXPORTS = "export"  # folder of the evidence
+# folders of the evidence that hold something else than runs
+NO_RUNS = BENCHMARKS, EXPORTS, ANALYSES = "benchmarks", "export", "analysis"
 
 # amounts of training data that count as equal, in minutes: a subset drawn by seed misses its target a little
 BUDGETS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3000, 6000, 12000, 30000, 60000)
@@ -175,20 +177,21 @@ def mixed_manifests(settings: Iterable[Setting]) -> list[str]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The committed runs, benchmark results and records of exports (by the run that they come from)."""
+    """The committed runs, benchmark results, records of exports (by the run that they come from), analyses."""
 
     runs: tuple[Run, ...]
     benchmarks: Mapping[str, Mapping[str, Any]]
     exports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    analyses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def settings(self) -> list[Setting]:
         """All runs, pooled over seeds."""
         return pool(self.runs)
 
 
 def load_evidence(folder: str | Path) -> Evidence:
-    """Read `evidence/`: every JSON file is a run, but for `benchmarks/` and the records of exports in `export/`.
+    """Read `evidence/`: every JSON file is a run, but for `benchmarks/`, `analysis/` and the exports in `export/`.
 
     Raises
     ------
@@ -198,16 +201,13 @@ def load_evidence(folder: str | Path) -> Evidence:
     """
     folder = Path(folder)
     runs: list[Run] = []
-    benchmarks: dict[str, Mapping[str, Any]] = {}
-    exports: dict[str, Mapping[str, Any]] = {}
+    others: dict[str, dict[str, Mapping[str, Any]]] = {name: {} for name in NO_RUNS}
     seen: dict[tuple, Path] = {}
     for path in sorted(folder.rglob("*.json")):
         place = path.relative_to(folder)
-        if place.parts[0] == "benchmarks":
-            benchmarks[path.stem] = read_json(path)
-            continue
-        if place.parts[0] == EXPORTS:
-            exports[place.relative_to(EXPORTS).with_suffix("").as_posix()] = read_json(path)
+        if place.parts[0] in others:
+            name = place.relative_to(place.parts[0]).with_suffix("").as_posix()
+            others[place.parts[0]][name] = read_json(path)
             continue
         run = read_metrics(path)
         key = (*setting_key(run), run["seed"])
@@ -218,4 +218,4 @@ def load_evidence(folder: str | Path) -> Evidence:
             )
         seen[key] = path
         runs.append(run)
-    return Evidence(tuple(runs), benchmarks, exports)
+    return Evidence(tuple(runs), others[BENCHMARKS], others[EXPORTS], others[ANALYSES])

@@ -1,10 +1,12 @@
-"""More blocks of RESULTS.md (other backbones, software, every setting), and all by name."""
+"""More blocks of RESULTS.md (other backbones, software), and all by name."""
 
 from collections.abc import Callable
 
 from s3_speechbrain.report.benchmarks import BENCHMARK_SECTIONS, benchmarks
+from s3_speechbrain.report.claims import CLAIM_SECTIONS
 from s3_speechbrain.report.cross_lingual import cross_lingual
 from s3_speechbrain.report.deployment import deployment
+from s3_speechbrain.report.every_setting import every_run
 from s3_speechbrain.report.joint_subnetwork import joint_subnetwork
 from s3_speechbrain.report.main_table import (
     DEV_SELECTS,
@@ -13,7 +15,6 @@ from s3_speechbrain.report.main_table import (
     in_main_place,
     languages,
     manifests_note,
-    row_of,
     stored_bytes,
     summary,
 )
@@ -26,8 +27,6 @@ from s3_speechbrain.report.runs import (
     Setting,
     best_on_dev,
     budget_label,
-    config_key,
-    data_label,
 )
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.structured import structured
@@ -122,42 +121,6 @@ def versions(evidence: Evidence) -> str:
     return markdown(Table(["software", "version"], rows, 2))
 
 
-def every_run(evidence: Evidence) -> str:
-    """List every setting with its errors, the trials too, so that nothing measured stays hidden."""
-    rows = []
-    for setting in evidence.settings:
-        run = setting.first
-        place = [
-            run["backbone"],
-            run["data"]["name"],
-            run["language"],
-            row_of(run),
-            data_label(run),
-        ]
-        errors = [
-            spread(setting.error("dev")),
-            spread(setting.error("test")),
-            spread(setting.stat("test.WER")),
-        ]
-        seeds = " ".join(map(str, setting.seeds))
-        share = number(masked_share(setting), 3)
-        rows.append(
-            [
-                *place,
-                share,
-                seeds,
-                *errors,
-                size(stored_bytes([setting])),
-                config_key(run),
-            ]
-        )
-    header = ["backbone", "corpus", "language", "method", "training", "sparsity", "seeds"]
-    header += ["dev CER/PER", "test CER/PER", "test WER", "bytes", "config"]
-    table = markdown(Table(header, rows, 4))
-    title = f"{len(rows)} settings, {len(evidence.runs)} runs"
-    return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
-
-
 SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "summary": summary,
     "languages": languages,
@@ -175,6 +138,7 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "benchmarks": benchmarks,
     "versions": versions,
     "runs": every_run,
+    **CLAIM_SECTIONS,
     **BENCHMARK_SECTIONS,
     **RECIPE_SECTIONS,
 }

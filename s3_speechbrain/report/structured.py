@@ -1,16 +1,13 @@
 """Fewer structures: error against the budget, for SAFARI and its baselines, in a table and a figure."""
 
-from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE
 from s3_speechbrain.report.places import (
     DENSE,
-    Figure,
+    Part,
     Place,
-    comparison,
     differences,
     macs_share,
     places,
     time_share,
-    usual_figures,
 )
 from s3_speechbrain.report.runs import Evidence, Run, Setting
 from s3_speechbrain.report.schema import value_of
@@ -100,24 +97,18 @@ INTRO = (
 )
 
 
-def structured(evidence: Evidence) -> str:
-    """Make the section on fewer structures."""
-    shown = {"intro": INTRO, "name": "structured", "against": "the units left"}
-    blocks = [
-        comparison(evidence, place, found, _row, HEADER, **shown)
-        for place, found in structured_places(evidence).items()
-    ]
-    return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS}", *(blocks or [NOTHING])])
-
-
-def structured_figures(evidence: Evidence) -> dict[str, Figure]:
-    """Return the figures of the section by path: test error against the units left; dev chooses what is tuned."""
-    return usual_figures(
-        evidence,
-        structured_places(evidence),
-        "structured",
-        ablation,
-        title=lambda setting: TITLES[setting.first["method"]],
-        goal=lambda run: value_of(run, "config.structured.keep"),
-        where=units_left,
-    )
+PART = Part(
+    name="structured",
+    against="the units left",
+    intro=INTRO,
+    nothing=NOTHING,
+    header=HEADER,
+    found=structured_places,
+    row=_row,
+    ablation=ablation,
+    title=lambda setting: TITLES[setting.first["method"]],
+    goal=lambda run: value_of(run, "config.structured.keep"),
+    where=units_left,
+)
+# the section; its figures by path: test error against the units left, where dev chooses what is tuned
+structured, structured_figures = PART.section, PART.figures

@@ -1,15 +1,12 @@
 """Fewer tokens: error against the token keep ratio, for SALAD and its baselines, in a table and a figure."""
 
-from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE
 from s3_speechbrain.report.places import (
     DENSE,
-    Figure,
+    Part,
     Place,
-    comparison,
     differences,
     macs_share,
     places,
-    usual_figures,
 )
 from s3_speechbrain.report.runs import Evidence, Run, Setting
 from s3_speechbrain.report.schema import value_of
@@ -35,6 +32,7 @@ USUAL = {
     "tokens.blank_policy": "first_of_run",
     "tokens.n_first": 1,
     "tokens.jitter": 0.0,
+    "tokens.reduce": None,
     "detector.unlabelled": None,
     "start_from": "teacher",
     "adapt": "dense",
@@ -97,24 +95,18 @@ INTRO = (
 )
 
 
-def tokens(evidence: Evidence) -> str:
-    """Make the section on fewer tokens."""
-    shown = {"intro": INTRO, "name": "tokens", "against": "the token keep ratio"}
-    blocks = [
-        comparison(evidence, place, found, _row, HEADER, **shown)
-        for place, found in token_places(evidence).items()
-    ]
-    return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS}", *(blocks or [NOTHING])])
-
-
-def token_figures(evidence: Evidence) -> dict[str, Figure]:
-    """Return the figures of the section by path: test error against keep ratio, each selector in its usual setting."""
-    return usual_figures(
-        evidence,
-        token_places(evidence),
-        "tokens",
-        variant,
-        title=lambda setting: TITLES[selector_of(setting.first)],
-        goal=lambda run: value_of(run, "config.tokens.keep_ratio"),
-        where=keep_ratio,
-    )
+PART = Part(
+    name="tokens",
+    against="the token keep ratio",
+    intro=INTRO,
+    nothing=NOTHING,
+    header=HEADER,
+    found=token_places,
+    row=_row,
+    ablation=variant,
+    title=lambda setting: TITLES[selector_of(setting.first)],
+    goal=lambda run: value_of(run, "config.tokens.keep_ratio"),
+    where=keep_ratio,
+)
+# the section; its figures by path: test error against the keep ratio, each selector in its usual setting
+tokens, token_figures = PART.section, PART.figures

@@ -20,6 +20,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.inference.audio import audio_blocks
 from s3_speechbrain.maskbank import read_entry
 from s3_speechbrain.report.metrics import metric_files, read_json
+from s3_speechbrain.report.runs import NO_RUNS
 from s3_speechbrain.report.schema import validate
 
 METRICS = "metrics.json"
@@ -103,7 +104,8 @@ def _files(place: Path) -> list[Path]:
         return [place / METRICS]
     found = metric_files(place)
     if not found:  # the evidence folder, or a part of it
-        found = [file for file in sorted(place.rglob("*.json")) if "benchmarks" not in file.parts]
+        files = sorted(place.rglob("*.json"))
+        found = [file for file in files if file.relative_to(place).parts[0] not in NO_RUNS]
     if not found:
         raise UserError(f"{place} holds no finished run (no metrics.json in it or below it): train one first")
     return found

@@ -125,6 +125,26 @@ def test_seeds_of_one_language_form_a_group(write_run):
     assert tests["seed"]["p"] > 0.1
 
 
+def test_what_reports_need_is_written_as_one_small_file(write_run, tmp_path):
+    runs = [str(write_run(name, masks(seed), language=name)) for seed, name in enumerate(("fr", "it"))]
+    kept = tmp_path / "evidence" / "overlap-mask.json"
+    assert main(["overlap", *runs, "--out", str(tmp_path / "out"), "--evidence", str(kept)]) == 0
+    (pair,) = json.loads((tmp_path / "out" / "overlap.json").read_text())["pairs"]
+    found = json.loads(kept.read_text())
+    assert found["masks"] == ["fr", "it"]
+    assert found["pairs"] == [
+        {
+            "labels": ["fr", "it"],
+            "languages": ["fr", "it"],
+            "overlap": pytest.approx(pair["total"]["iou"], abs=1e-4),
+            "chance": pytest.approx(pair["total"]["chance_iou"], abs=1e-4),
+            "p": pytest.approx(pair["total"]["p"], rel=1e-2),
+        }
+    ]
+    assert found["groups"] == {}
+    assert "random" in found["null"]
+
+
 def test_the_command_writes_data_page_and_figures(write_run, tmp_path, capsys):
     runs = [str(write_run(lang, masks(seed), language=lang)) for seed, lang in enumerate(("fr", "it", "ru"))]
     out = tmp_path / "out"

@@ -1,0 +1,168 @@
+"""Claims as data, and the rules that turn comparisons into verdicts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from s3_speechbrain.report.paired import Difference, compare, paired, sign_test
+from s3_speechbrain.report.runs import Evidence, Setting
+
+HOLDS, FAILS, UNDECIDED, MISSING = "holds", "does not hold", "undecided", "not measured"
+NOISE = 3.0  # percent: how much a training varies from seed to seed, and what "as good as" allows
+LARGE = 10.0  # percent: a difference between two single trainings that noise does not explain
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One side of a comparison: its name in tables, and its runs in each language."""
+
+    title: str
+    settings: Mapping[str, Setting]
+
+    def only(self, places: Sequence[str]) -> "Contender":
+        """Return it in some of its languages."""
+        return replace(self, settings={place: self.settings[place] for place in places})
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two contenders with the rule that judges them.
+
+    Attributes
+    ----------
+    ours, theirs : Contender
+        Compared in the languages that both have.
+    margin : float
+        0 asks whether ours is better; M asks whether it is no worse than by M percent of the other's error.
+    main : bool
+        Whether the claim's verdict depends on it.
+    """
+
+    ours: Contender
+    theirs: Contender
+    margin: float = 0.0
+    main: bool = True
+
+    @cached_property
+    def difference(self) -> Difference | None:
+        """What the comparison finds; None where no language has both."""
+        shared = [place for place in self.ours.settings if place in self.theirs.settings]
+        return compare(
+            {place: paired(self.ours.settings[place], self.theirs.settings[place]) for place in shared}
+        )
+
+    @property
+    def verdict(self) -> str:
+        """One of the four verdicts."""
+        return MISSING if self.difference is None else verdict_of(self.difference, self.margin)
+
+    @property
+    def title(self) -> str:
+        """What is compared."""
+        return f"{self.ours.title} against {self.theirs.title}"
+
+    @property
+    def rule(self) -> str:
+        """What would make it hold."""
+        return "better" if self.margin == 0 else f"no worse than by {self.margin:g} %"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A part of a claim that is no comparison of error rates: what is meant, what was found, its verdict."""
+
+    title: str
+    found: str
+    verdict: str
+    main: bool = True
+    rule: str = ""
+    behind: str = ""
+
+
+Part = Comparison | Fact
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper claims.
+
+    Attributes
+    ----------
+    name : str
+        Of its block in pages.
+    numeral : str
+        Its number.
+    paper : str
+        Short name.
+    sentence : str
+        The claim.
+    published : str
+        Numbers that the paper reports, with their source.
+    grid : str
+        The experiments that make the evidence.
+    parts : callable
+        Evidence to comparisons and facts.
+    explanation : str
+        One sentence: what is compared, and how to read it.
+    goal : str
+        What this project aims at, where it is another number than the paper's.
+    after : str
+        A command to run after the grid, where one is needed.
+    """
+
+    name: str
+    numeral: str
+    paper: str
+    sentence: str
+    published: str
+    grid: str
+    parts: Callable[[Evidence], Sequence[Part]]
+    explanation: str
+    goal: str = ""
+    after: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command that makes the evidence."""
+        return f"python -m s3_speechbrain.experiments run experiments/{self.grid}.yaml --data prompts=PATH"
+
+
+def verdict_of(difference: Difference, margin: float = 0.0) -> str:
+    """Judge a difference: better than the other side (margin 0), or no worse than by a margin in percent.
+
+    With an interval, the claim holds if all of it is below the margin and does not hold if all of it is above. Two
+    single trainings decide only if their interval excludes zero and the change is larger than `LARGE`. Without
+    utterances there is no interval: then all pairs of language and seed have to agree, and be so many that the
+    exact two-sided sign test gives less than `LEVEL`, that is six or more.
+    """
+    if difference.interval is None:
+        return _by_signs(difference.changes, margin)
+    low, high = difference.interval
+    if difference.single and (low <= 0 <= high or abs(difference.change) <= LARGE):
+        return UNDECIDED
+    return HOLDS if high < margin else FAILS if low > margin else UNDECIDED
+
+
+def _by_signs(changes: Sequence[float], margin: float) -> str:
+    below = [change < margin for change in changes]
+    if sign_test(changes, margin) >= LEVEL:
+        return UNDECIDED
+    return HOLDS if all(below) else UNDECIDED if any(below) else FAILS
+
+
+def combined(parts: Sequence[Part]) -> str:
+    """Judge a claim by its main parts: all have to hold, and one that does not hold decides."""
+    verdicts = [part.verdict for part in parts if part.main]
+    if all(verdict == MISSING for verdict in verdicts):
+        return MISSING
+    if FAILS in verdicts:
+        return FAILS
+    return HOLDS if all(verdict == HOLDS for verdict in verdicts) else UNDECIDED
+
+
+def share_of(parts: Sequence[Part]) -> str:
+    """Count the verdicts of the main parts: ``3 hold, 1 undecided``."""
+    verdicts = [part.verdict for part in parts if part.main]
+    names = {HOLDS: "hold", FAILS: "do not hold", UNDECIDED: "undecided", MISSING: "not measured"}
+    return ", ".join(f"{verdicts.count(name)} {word}" for name, word in names.items() if name in verdicts)

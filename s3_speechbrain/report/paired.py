@@ -1,0 +1,220 @@
+"""Two settings compared over languages: relative change, its interval, and how likely chance alone gives it.
+
+Two sides are paired by language and, within a language, by utterance. Everything here is a pure function of the
+numbers that it is given: the same evidence always gives the same page.
+"""
+
+import statistics
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.stats import binomtest
+
+from s3_speechbrain.report.runs import Setting
+from s3_speechbrain.report.schema import error_name, value_of
+
+DRAWS = 2000
+MIDDLE = (2.5, 97.5)  # percentiles: 95 % of the draws
+SEED = 20261
+BOUNDLESS = 1e3  # stands for an error rate divided by none
+
+
+@dataclass(frozen=True)
+class Side:
+    """One setting in one language.
+
+    Attributes
+    ----------
+    errors : sequence of (int, float)
+        Seed and error rate in percent of every run.
+    edits : array, shape (runs, utterances), optional
+        Edits of each utterance; None where the runs did not record them, or on other clips than the other side.
+    lengths : array, shape (utterances,), optional
+        Of the references.
+    """
+
+    errors: Sequence[tuple[int, float]]
+    edits: np.ndarray | None = None
+    lengths: np.ndarray | None = None
+
+
+Pair = tuple[Side, Side]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    change : float
+        Of the mean error over languages, in percent of the other side's.
+    interval : (float, float), optional
+        The middle 95 % of the bootstrap; None without utterances.
+    p : float
+        Two-sided: of sign flips over utterances; without utterances that of the sign test over `changes`.
+    languages : tuple of str
+        What was paired.
+    runs : (int, int)
+        Trainings of each side.
+    utterances : int
+        In all languages together; 0 where they were not recorded.
+    changes : tuple of float
+        Relative change in percent of each language and seed that both sides have.
+    """
+
+    change: float
+    interval: tuple[float, float] | None
+    p: float
+    languages: tuple[str, ...]
+    runs: tuple[int, int]
+    utterances: int
+    changes: tuple[float, ...]
+
+    @property
+    def single(self) -> bool:
+        """Whether one language and, on a side, one training are all that stands behind it."""
+        return len(self.languages) == 1 and min(self.runs) == 1
+
+
+def paired(ours: Setting, theirs: Setting) -> Pair:
+    """Take two settings of one language apart, with the utterances of the clips that most runs of both share."""
+    clips = [Counter(value_of(run, "utterances.clips") for run in each.runs) for each in (ours, theirs)]
+    shared = [name for name in clips[0] if name is not None and name in clips[1]]
+    chosen = max(sorted(shared), key=lambda name: clips[0][name] + clips[1][name], default=None)
+    return _side(ours, chosen), _side(theirs, chosen)
+
+
+def _side(setting: Setting, clips: str | None) -> Side:
+    runs = [run for run in setting.runs if clips is None or value_of(run, "utterances.clips") == clips]
+    errors = [(run["seed"], run["test"][error_name(run)]) for run in runs]
+    if clips is None:
+        return Side(errors)
+    edits = np.array([[int(word) for word in run["utterances"]["edits"].split()] for run in runs])
+    lengths = np.array([int(word) for word in runs[0]["utterances"]["lengths"].split()])
+    return Side(errors, edits.astype(float), lengths.astype(float))
+
+
+def compare(pairs: Mapping[str, Pair]) -> Difference | None:
+    """Compare two settings over languages; None where no language has both.
+
+    Parameters
+    ----------
+    pairs : mapping of str to pair of Side
+        Ours and the other, by language.
+
+    Returns
+    -------
+    Difference
+        From utterances if all languages have them, else from the error rates alone.
+    """
+    if not pairs:
+        return None
+    measured = all(side.edits is not None and side.edits.size for pair in pairs.values() for side in pair)
+    means = [[_rate(side, measured) for side in pair] for pair in pairs.values()]
+    base = statistics.fmean(theirs for _, theirs in means)
+    if base == 0:
+        return None
+    changes = tuple(change for pair in pairs.values() for change in _changes(*pair))
+    return Difference(
+        change=100 * (statistics.fmean(ours for ours, _ in means) / base - 1),
+        interval=bootstrap(pairs) if measured else None,
+        p=flip_test(pairs) if measured else sign_test(changes),
+        languages=tuple(pairs),
+        runs=tuple(sum(len(pair[place].errors) for pair in pairs.values()) for place in (0, 1)),
+        utterances=sum(ours.edits.shape[1] for ours, _ in pairs.values()) if measured else 0,
+        changes=changes,
+    )
+
+
+def _rate(side: Side, measured: bool) -> float:
+    if measured:
+        return 100 * side.edits.mean(0).sum() / max(side.lengths.sum(), 1)
+    return statistics.fmean(error for _, error in side.errors)
+
+
+def _changes(ours: Side, theirs: Side) -> list[float]:
+    """Return the changes of the seeds that both sides have; that of the means where they share none."""
+    rates = [_by_seed(side) for side in (ours, theirs)]
+    both = sorted(set(rates[0]) & set(rates[1]))
+    couples = [(rates[0][seed], rates[1][seed]) for seed in both]
+    couples = couples or [tuple(statistics.fmean(each.values()) for each in rates)]
+    return [100 * (first / second - 1) for first, second in couples if second > 0]
+
+
+def _by_seed(side: Side) -> dict[int, float]:
+    found: dict[int, list[float]] = {}
+    for seed, error in side.errors:
+        found.setdefault(seed, []).append(error)
+    return {seed: statistics.fmean(errors) for seed, errors in found.items()}
+
+
+@lru_cache(maxsize=64)
+def _weights(language: str, utterances: int, draws: int) -> np.ndarray:
+    """Return how often each draw takes each utterance; a language's draws are the same in all comparisons."""
+    generator = np.random.default_rng([SEED, zlib.crc32(language.encode())])
+    # random() is the stream that numpy keeps stable; multinomial() may change between versions
+    taken = (generator.random((draws, utterances)) * utterances).astype(np.int64)
+    places = taken + utterances * np.arange(draws)[:, None]
+    return np.bincount(places.ravel(), minlength=draws * utterances).reshape(draws, utterances).astype(float)
+
+
+def _drawn_errors(side: Side, weights: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    runs, draws = len(side.edits), len(weights)
+    errors = (weights @ side.edits.T) / np.maximum(weights @ side.lengths, 1)[:, None]
+    if runs == 1:
+        return errors[:, 0]
+    taken = (generator.random((draws, runs)) * runs).astype(np.int64)
+    return np.take_along_axis(errors, taken, axis=1).mean(1)
+
+
+def bootstrap(pairs: Mapping[str, Pair], draws: int = DRAWS) -> tuple[float, float]:
+    """Return the 95 % interval of the relative change, in percent.
+
+    Each draw takes as many utterances of each language with replacement, the same for both sides, and as many
+    trainings of each side where there are several. Languages are not drawn: they are those that are claimed.
+    """
+    generator = np.random.default_rng(SEED)
+    sums = np.zeros((2, draws))
+    for language, pair in pairs.items():
+        weights = _weights(language, pair[0].edits.shape[1], draws)
+        for place, side in enumerate(pair):
+            sums[place] += _drawn_errors(side, weights, generator)
+    ratios = np.full(draws, BOUNDLESS)  # of draws in which the other side has no errors at all
+    ratios[sums[0] == 0] = 1.0
+    np.divide(sums[0], sums[1], out=ratios, where=sums[1] > 0)
+    changes = 100 * (ratios - 1)
+    low, high = np.percentile(changes, MIDDLE)
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=16)
+def _signs(utterances: int, draws: int) -> np.ndarray:
+    return np.where(np.random.default_rng(SEED).random((draws, utterances)) < 0.5, -1.0, 1.0)
+
+
+def flip_test(pairs: Mapping[str, Pair], draws: int = DRAWS) -> float:
+    """Return the two-sided p-value of sign flips: under the null hypothesis an utterance may change sides.
+
+    The statistic is the difference of the mean errors over languages. Trainings of a side are averaged first, so the
+    test speaks of these trainings; how much another seed would change is in the interval alone.
+    """
+    parts = [
+        (ours.edits.mean(0) - theirs.edits.mean(0)) / max(ours.lengths.sum(), 1)
+        for ours, theirs in pairs.values()
+    ]
+    values = np.concatenate(parts)
+    observed, flipped = abs(values.sum()), np.abs(_signs(len(values), draws) @ values)
+    reached = np.count_nonzero(flipped >= observed * (1 - 1e-9))  # equal sums may differ by rounding
+    return (1 + int(reached)) / (1 + draws)
+
+
+def sign_test(changes: Sequence[float], margin: float = 0.0) -> float:
+    """Return the exact two-sided p-value of so many changes on one side of a margin; ties count for neither."""
+    below = sum(change < margin for change in changes)
+    untied = below + sum(change > margin for change in changes)
+    return float(binomtest(below, untied).pvalue) if untied else 1.0
