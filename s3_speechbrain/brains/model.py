@@ -141,7 +141,7 @@ class Recogniser(nn.Module):
             if self.selector is not None:
                 short = self.selector(inputs, lengths, needed, wavs)
                 if self.selector.cut == "after_positions":
-                    kept = short.index, short.frames
+                    kept = short.kept
                 else:
                     inputs, lengths = short.features, short.frames
             stage = "kept"
@@ -149,7 +149,7 @@ class Recogniser(nn.Module):
             mixes = self.head.mix is not None
             inputs = self.encoder.contextualise(inputs, lengths, all_layers=mixes, kept=kept)
             inputs = torch.stack(inputs, dim=2) if mixes else inputs
-            lengths = lengths if kept is None else kept[1]
+            lengths = lengths if kept is None else kept.frames
         return inputs, lengths
 
 

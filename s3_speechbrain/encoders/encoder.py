@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from s3_speechbrain.encoders import loading, log_mel, waveform
+from s3_speechbrain.encoders.kept import Kept
 from s3_speechbrain.encoders.spec_augment import SpecAugmentConfig, spec_augment
 from s3_speechbrain.errors import UserError
 
@@ -224,7 +225,7 @@ class SpeechEncoder(nn.Module):
         frames: Tensor | None,
         all_layers: bool = False,
         time_mask: Tensor | None = None,
-        kept: tuple[Tensor, Tensor | None] | None = None,
+        kept: Kept | None = None,
     ) -> Tensor | list[Tensor]:
         """Turn features into hidden states; in training, SpecAugment and dropout apply.
 
@@ -239,10 +240,10 @@ class SpeechEncoder(nn.Module):
             output (after a final layer norm where the family has one).
         time_mask : Tensor, optional
             Frames to replace by the mask vector, boolean (B, T); for masked prediction, in place of SpecAugment.
-        kept : (Tensor, Tensor), optional
-            Places (B, T') of the only frames that go through the transformer, and how many of them are valid in
-            each row (B,). They keep the positions (positional convolution, row of Whisper's table) that they
-            have among all T frames. To count positions on the kept frames, leave the others out of `features`.
+        kept : Kept, optional
+            The only frames, or means of frames, that go through the transformer. They keep the positions
+            (positional convolution, row of Whisper's table) that they have among all T frames. To count positions
+            on the kept frames, leave the others out of `features`.
 
         Returns
         -------

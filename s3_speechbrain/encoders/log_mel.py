@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from transformers import WhisperFeatureExtractor
 from transformers.masking_utils import create_bidirectional_mask
 
-from s3_speechbrain.encoders.waveform import take_frames, valid
+from s3_speechbrain.encoders.kept import Kept
+from s3_speechbrain.encoders.waveform import valid
 from s3_speechbrain.errors import UserError
 
 HOP = 160  # samples between two log-mel frames
@@ -86,12 +87,11 @@ def transform(
     model: nn.Module,
     hidden: Tensor,
     frames: Tensor | None,
-    kept: tuple[Tensor, Tensor | None] | None = None,
+    kept: Kept | None = None,
 ) -> Tensor:
     """Run the transformer layers over the valid frames: (B, T, D) to (B, T, D), or over the `kept` ones alone."""
     if kept is not None:
-        index, frames = kept
-        hidden = take_frames(hidden, index)
+        hidden, frames = kept.take(hidden), kept.frames
     mask = None
     if frames is not None:
         mask = create_bidirectional_mask(

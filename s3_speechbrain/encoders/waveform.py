@@ -11,17 +11,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from s3_speechbrain.encoders.kept import Kept
+
 EPSILON = 1e-7  # the value Hugging Face's feature extractor adds to the variance
 
 
 def valid(lengths: Tensor, size: int) -> Tensor:
     """Return a boolean mask of shape (B, size), true on the first ``lengths[b]`` places of row b."""
     return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
-
-
-def take_frames(values: Tensor, index: Tensor) -> Tensor:
-    """Return the frames (B, T', D) of values (B, T, D) at places (B, T')."""
-    return values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 def normalise_waveform(wavs: Tensor, samples: Tensor | None) -> Tensor:
@@ -134,11 +131,11 @@ def transform(
     model: nn.Module,
     hidden: Tensor,
     frames: Tensor | None,
-    kept: tuple[Tensor, Tensor | None] | None = None,
+    kept: Kept | None = None,
 ) -> Tensor:
     """Run positional convolution and transformer layers over the valid frames: (B, T, D) to (B, T, D).
 
-    With `kept` (places, valid frames) the convolution runs over all frames and the layers over those alone.
+    With `kept` the convolution runs over all frames and the layers over those, or their means, alone.
     Without counts of valid frames there is no padding, and no attention mask to compute.
     """
     mask = None if frames is None else valid(frames, hidden.shape[1])
@@ -146,11 +143,10 @@ def transform(
         # The encoder writes zeros into its input; a clone keeps the caller's tensor (and autograd) whole.
         with _silent_padding(model, mask):
             return model.encoder(hidden.clone(), attention_mask=mask).last_hidden_state
-    index, frames = kept
     with _silent_padding(model, mask):
         inside = hidden if mask is None else hidden * mask[:, :, None].to(hidden.dtype)
         positions = model.encoder.pos_conv_embed(inside)
-    with _given_positions(model, take_frames(positions, index)):
-        short = take_frames(hidden, index)
-        mask = None if frames is None else valid(frames, index.shape[1])
+    with _given_positions(model, kept.take(positions)):
+        short = kept.take(hidden)
+        mask = None if kept.frames is None else valid(kept.frames, kept.index.shape[1])
         return model.encoder(short, attention_mask=mask).last_hidden_state

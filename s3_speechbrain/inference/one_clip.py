@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from s3_speechbrain.brains.model import Recogniser
+from s3_speechbrain.encoders.kept import Kept
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.masking.parametrisation import MaskedLinear
 from s3_speechbrain.tokens import ConvSelector, ScoredSelector, TokenSelector
@@ -56,7 +57,7 @@ class OneClip(nn.Module):
         features, _ = self.encoder.extract(wave, None)
         kept = None
         if self.selector is not None and self.selector.cut == "after_positions":
-            kept = kept_places(self.selector, features, wave)[None], None
+            kept = kept_frames(self.selector, features, wave)
         elif self.selector is not None:
             features = shorten(self.selector, features, wave)
         mixes = self.head.mix is not None
@@ -79,30 +80,19 @@ def bake_(module: nn.Module) -> None:
             layer.register_parameter(name, nn.Parameter(weight, requires_grad=False))
 
 
-def kept_frames(selector: ScoredSelector, features: Tensor, wave: Tensor) -> Tensor:
-    """Return which frames of one clip a selector keeps, boolean (T,)."""
+def kept_frames(selector: ScoredSelector, features: Tensor, wave: Tensor) -> Kept:
+    """Return which frames of one clip a selector keeps, or which means it leaves."""
     scores = selector.scores(features, _frames(features), wave)[0]
-    return (scores > selector.threshold) | (torch.arange(features.shape[1], device=features.device) == 0)
-
-
-def kept_places(selector: ScoredSelector, features: Tensor, wave: Tensor) -> Tensor:
-    """Return the places of the frames of one clip that a selector keeps, ascending, int64 (T',)."""
-    return kept_frames(selector, features, wave).nonzero()[:, 0]
+    keep = (scores > selector.threshold) | (torch.arange(features.shape[1], device=features.device) == 0)
+    group = (keep.long().cumsum(0) - 1)[None] if selector.reduce == "mean" else None
+    return Kept(keep.nonzero()[:, 0][None], None, group)
 
 
 def shorten(selector: TokenSelector, features: Tensor, wave: Tensor) -> Tensor:
     """Shorten the features of one clip, (1, T, E) to (1, T', E), as the selector does for a batch."""
     if isinstance(selector, ConvSelector):
         return selector(features, _frames(features)).features
-    if selector.reduce == "drop":
-        return features[:, kept_places(selector, features, wave)]
-    keep = kept_frames(selector, features, wave)
-    group = keep.long().cumsum(0) - 1
-    rows = group.unsqueeze(1).expand_as(features[0])
-    empty = torch.zeros_like(features[0, keep.nonzero()[:, 0]])
-    sums = empty.scatter_add(0, rows, features[0])
-    counts = empty[:, 0].scatter_add(0, group, torch.ones_like(features[0, :, 0]))
-    return (sums / counts[:, None])[None]
+    return kept_frames(selector, features, wave).take(features)
 
 
 def _frames(features: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from s3_speechbrain.tokens.config import (
 from s3_speechbrain.tokens.detector import DetectorConfig, TokenDetector, detector_loss
 from s3_speechbrain.tokens.files import DETECTOR_FILE, load_detector, save_detector
 from s3_speechbrain.tokens.labels import BLANK_POLICIES, collapse, keeps_string, salient_frames
-from s3_speechbrain.tokens.removal import Shortened, drop_tokens, merge_tokens, reinsert
+from s3_speechbrain.tokens.removal import Shortened, keep_frames, reinsert, shorten
 from s3_speechbrain.tokens.scorers import not_blank_logit
 from s3_speechbrain.tokens.selectors import CUTS, ConvSelector, ScoredSelector, TokenSelector
 
@@ -35,15 +35,15 @@ __all__ = [
     "TokenSelector",
     "collapse",
     "detector_loss",
-    "drop_tokens",
+    "keep_frames",
     "keeps_string",
     "load_detector",
     "make_selector",
-    "merge_tokens",
     "not_blank_logit",
     "reinsert",
     "salient_frames",
     "save_detector",
+    "shorten",
     "threshold_for_keep_ratio",
     "threshold_for_recall",
 ]

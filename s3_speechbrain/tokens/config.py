@@ -94,8 +94,8 @@ class TokenConfig:
             raise UserError(
                 f"recall belongs to the selector salad, not to {self.selector}; give a keep_ratio"
             )
-        if (self.selector == "conv" or self.how == "mean") and self.cut != "before_positions":
-            raise UserError(f"{self.selector} makes new frames without positions; use --cut before_positions")
+        if self.selector == "conv" and self.cut != "before_positions":
+            raise UserError("conv makes new frames without positions; use --cut before_positions")
         if self.selector == "conv" and self.reduce is not None:
             raise UserError("conv learns how frames become one: leave reduce out")
         if self.selector == "conv" and Fraction(str(self.keep_ratio)).limit_denominator(100).numerator != 1:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from s3_speechbrain.encoders.waveform import take_frames, valid
+from s3_speechbrain.encoders.kept import Kept
+from s3_speechbrain.encoders.waveform import valid
 
 
 class Shortened(NamedTuple):
@@ -17,20 +18,24 @@ class Shortened(NamedTuple):
         Shape (B, T', E); zero beyond a row's frames.
     frames : Tensor
         Valid frames per row, int64, shape (B,).
-    index : Tensor or None
-        Original place of each frame (of a merged one: its first), int64, shape (B, T'), 0 beyond a row's
-        frames; None where a convolution made the frames.
+    kept : Kept or None
+        Original places of the frames (of a merged one: its first); None where a convolution made the frames.
     reinserted : Tensor
         Frames per row that were put back for CTC's sake, int64, shape (B,).
     """
 
     features: Tensor
     frames: Tensor
-    index: Tensor | None
+    kept: Kept | None
     reinserted: Tensor
 
+    @property
+    def index(self) -> Tensor | None:
+        """Original places (B, T'), 0 beyond a row's frames; None where a convolution made the frames."""
+        return None if self.kept is None else self.kept.index
 
-def kept_index(frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+
+def keep_frames(frames: Tensor, keep: Tensor, means: bool = False) -> Kept:
     """Turn a boolean choice of frames into places.
 
     Parameters
@@ -39,18 +44,22 @@ def kept_index(frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         Valid frames per row, shape (B,).
     keep : Tensor
         Boolean, shape (B, T). The first frame of each row is always kept, padding never.
+    means : bool
+        Average each kept frame with the others behind it, rather than leave those out.
 
     Returns
     -------
-    index : Tensor
-        Places of the kept frames, ascending, int64, shape (B, T'); 0 beyond a row's frames.
-    kept : Tensor
-        Kept frames per row, int64, shape (B,).
+    Kept
+        Places in ascending order.
     """
     keep = _with_first(frames, keep)
     kept = keep.sum(1)
     order = torch.sort((~keep).to(torch.uint8), dim=1, stable=True).indices[:, : int(kept.max())]
-    return order * valid(kept, order.shape[1]), kept
+    index = order * valid(kept, order.shape[1])
+    if not means:
+        return Kept(index, kept)
+    group = torch.where(valid(frames, keep.shape[1]), keep.cumsum(1) - 1, index.shape[1])
+    return Kept(index, kept, group)
 
 
 def _with_first(frames: Tensor, keep: Tensor) -> Tensor:
@@ -58,36 +67,26 @@ def _with_first(frames: Tensor, keep: Tensor) -> Tensor:
     return (keep | first) & valid(frames, keep.shape[1])
 
 
-def drop_tokens(features: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Leave frames out of a padded batch.
+def shorten(features: Tensor, frames: Tensor, keep: Tensor, means: bool = False) -> tuple[Tensor, Kept]:
+    """Leave frames of a padded batch out, or merge them.
 
     Parameters
     ----------
     features : Tensor
         Shape (B, T, E).
-    frames, keep
-        As in `kept_index`.
+    frames, keep, means
+        As in `keep_frames`.
 
     Returns
     -------
-    features, frames, index : Tensor
-        As in `Shortened`.
+    features : Tensor
+        Shape (B, T', E); zero beyond a row's frames.
+    kept : Kept
+        Which they are.
     """
-    index, kept = kept_index(frames, keep)
-    short = take_frames(features, index)
-    return short * valid(kept, index.shape[1])[:, :, None].to(short.dtype), kept, index
-
-
-def merge_tokens(features: Tensor, frames: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Replace each kept frame and the dropped ones behind it by their mean; see `drop_tokens`."""
-    index, kept = kept_index(frames, keep)
-    inside = valid(frames, features.shape[1])
-    group = _with_first(frames, keep).cumsum(1).sub(1).clamp(min=0)
-    weight = inside.to(features.dtype)
-    counts = weight.new_zeros(index.shape).scatter_add(1, group, weight)
-    sums = features.new_zeros(*index.shape, features.shape[2])
-    sums = sums.scatter_add(1, group[:, :, None].expand_as(features), features * weight[:, :, None])
-    return sums / counts.clamp(min=1)[:, :, None], kept, index
+    kept = keep_frames(frames, keep, means)
+    short = kept.take(features)
+    return short * valid(kept.frames, short.shape[1])[:, :, None].to(short.dtype), kept
 
 
 def reinsert(keep: Tensor, scores: Tensor, frames: Tensor, needed: Tensor) -> tuple[Tensor, Tensor]:

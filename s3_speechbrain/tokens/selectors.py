@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from s3_speechbrain.encoders.waveform import valid
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.tokens.removal import Shortened, drop_tokens, merge_tokens, reinsert
+from s3_speechbrain.tokens.removal import Shortened, reinsert, shorten
 
-REDUCE = {"drop": drop_tokens, "mean": merge_tokens}
+REDUCE = ("drop", "mean")
 CUTS = ("before_positions", "after_positions")
 
 
@@ -18,7 +18,8 @@ class TokenSelector(nn.Module):
     ----------
     cut : str
         ``before_positions``: positions are counted on the shortened sequence. ``after_positions``: each kept
-        frame gets the position that it has in the full one (positional convolution, or row of Whisper's table).
+        frame gets the position that it has in the full one (positional convolution, or row of Whisper's table);
+        a mean of frames the mean of theirs.
     needs_wave : bool
         It looks at the waveform, not at features alone.
     steady : bool
@@ -87,8 +88,6 @@ class ScoredSelector(TokenSelector):
         super().__init__()
         if cut not in CUTS:
             raise UserError(f"cut is {cut!r}: choose one of {', '.join(CUTS)}")
-        if reduce == "mean" and cut == "after_positions":
-            raise UserError("merged frames have no position of their own; use --cut before_positions")
         self.scorer = scorer.requires_grad_(False)
         self.register_buffer("threshold", torch.tensor(float(threshold)))
         self.reduce, self.cut, self.jitter = reduce, cut, jitter
@@ -119,7 +118,8 @@ class ScoredSelector(TokenSelector):
         reinserted = torch.zeros_like(frames)
         if needed is not None:
             keep, reinserted = reinsert(keep, scores, frames, needed)
-        return Shortened(*REDUCE[self.reduce](features, frames, keep), reinserted)
+        short, kept = shorten(features, frames, keep, means=self.reduce == "mean")
+        return Shortened(short, kept.frames, kept, reinserted)
 
 
 class ConvSelector(TokenSelector):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from token_selectors import build, speech
 
+from s3_speechbrain.encoders import Kept
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.tokens import CALIBRATED, CUTS, SELECTORS, TokenConfig
 
@@ -84,7 +85,7 @@ def test_any_selector_can_leave_means_of_the_frames_that_it_would_keep(tiny_enco
     "settings",
     [
         {"selector": "salad", "reduce": "sum"},
-        {"selector": "salad", "reduce": "mean", "cut": "after_positions"},
+        {"selector": "conv", "cut": "after_positions"},
         {"selector": "conv", "reduce": "mean"},
     ],
 )
@@ -173,12 +174,15 @@ def test_state_dict_round_trip(built, tiny_encoder, request):
 
 
 @pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("name", DROPPING)
+@pytest.mark.parametrize("name", [*DROPPING, "average", "merge", "salad mean"])
 def test_both_cuts_give_as_many_hidden_states_as_frames(tiny_encoder, name, cut):
     encoder, selector = build(name, tiny_encoder, cut=cut)
     assert selector.cut == cut
     features, frames, short = shorten(encoder, selector, *speech(9001, 16000))
     with torch.no_grad():
         before = encoder.contextualise(short.features, short.frames)
-        after = encoder.contextualise(features, frames, kept=(short.index, short.frames))
+        after = encoder.contextualise(features, frames, kept=short.kept)
+        plain = encoder.contextualise(features, frames, kept=Kept(short.index, short.frames))
     assert before.shape == after.shape == (2, int(short.frames.max()), encoder.width)
+    if name not in DROPPING:  # means are not the kept frames themselves
+        assert not torch.equal(after, plain)

@@ -9,7 +9,7 @@ from families import CONFIGS, write_family
 from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from s3_speechbrain.encoders import SpeechEncoder, log_mel, waveform
+from s3_speechbrain.encoders import Kept, SpeechEncoder, log_mel, waveform
 from s3_speechbrain.encoders.encoder import ATTENTION
 from s3_speechbrain.errors import UserError
 
@@ -77,7 +77,7 @@ def test_keeping_every_frame_changes_nothing(folder):
     with torch.no_grad():
         features, frames = encoder.extract(batch, lengths)
         places = torch.arange(features.shape[1]).expand(2, -1)
-        kept = encoder.contextualise(features, frames, kept=(places, frames))
+        kept = encoder.contextualise(features, frames, kept=Kept(places, frames))
         plain = encoder.contextualise(features, frames)
     for row, count in enumerate(frames.tolist()):
         torch.testing.assert_close(kept[row, :count], plain[row, :count], atol=1e-6, rtol=0)
@@ -88,19 +88,34 @@ def test_kept_frames_keep_their_positions_alone_and_in_a_padded_batch(folder):
     clips, batch, lengths = waves(9001, 16000)
     index, counts = torch.tensor([[0, 4, 9, 0], [0, 1, 20, 33]]), torch.tensor([3, 4])
     with torch.no_grad():
-        together = encoder.contextualise(*encoder.extract(batch, lengths), kept=(index, counts))
+        together = encoder.contextualise(*encoder.extract(batch, lengths), kept=Kept(index, counts))
         for row, clip in enumerate(clips):
             count = int(counts[row])
-            kept = (index[row : row + 1, :count], counts[row : row + 1])
+            kept = Kept(index[row : row + 1, :count], counts[row : row + 1])
             features, frames = encoder.extract(clip[None], torch.ones(1))
             alone = encoder.contextualise(features, frames, kept=kept)
             torch.testing.assert_close(together[row, :count], alone[0], atol=1e-5, rtol=0)
             # counted on the kept frames alone, positions are others
-            near = encoder.contextualise(features[:, kept[0][0]], kept[1])
+            near = encoder.contextualise(features[:, kept.index[0]], kept.frames)
             assert (alone - near).abs().max() > 1e-3
     assert torch.equal(
         encoder.contextualise(features, frames), encoder.contextualise(features, frames)
     )  # the positional convolution is itself again
+
+
+def test_means_of_frames_have_the_means_of_their_positions():
+    config = CONFIGS["whisper"]
+    model = WhisperEncoder(config).eval()
+    features = torch.randn(1, 5, 32, generator=torch.Generator().manual_seed(0))
+    # two groups of frames, 0 to 2 and 3; the last frame is padding
+    kept = Kept(torch.tensor([[0, 3]]), torch.tensor([2]), torch.tensor([[0, 0, 0, 1, 2]]))
+    with torch.no_grad():
+        found = log_mel.transform(model, log_mel.project(model, features), torch.tensor([4]), kept)
+        placed = features + model.embed_positions.weight[:5]
+        by_hand = torch.stack([placed[:, :3].mean(1), placed[:, 3]], dim=1)
+        for layer in model.layers:
+            by_hand = layer(by_hand, None)
+        torch.testing.assert_close(found, model.layer_norm(by_hand), atol=1e-6, rtol=0)
 
 
 def test_positions_of_kept_frames_are_those_of_the_whole_clip():
@@ -110,7 +125,7 @@ def test_positions_of_kept_frames_are_those_of_the_whole_clip():
     index = torch.tensor([[0, 3, 7]])
     with torch.no_grad():
         found = log_mel.transform(
-            model, log_mel.project(model, features), torch.tensor([10]), (index, torch.tensor([3]))
+            model, log_mel.project(model, features), torch.tensor([10]), Kept(index, torch.tensor([3]))
         )
         by_hand = features[:, [0, 3, 7]] + model.embed_positions.weight[[0, 3, 7]]
         for layer in model.layers:
@@ -119,7 +134,7 @@ def test_positions_of_kept_frames_are_those_of_the_whole_clip():
 
     model = Wav2Vec2Model(CONFIGS["wav2vec2-group"]).eval()
     with torch.no_grad():
-        found = waveform.transform(model, features, torch.tensor([10]), (index, torch.tensor([3])))
+        found = waveform.transform(model, features, torch.tensor([10]), Kept(index, torch.tensor([3])))
         positions = model.encoder.pos_conv_embed(features)
         by_hand = model.encoder.layer_norm((features + positions)[:, [0, 3, 7]])
         for layer in model.encoder.layers:

@@ -98,7 +98,7 @@ def test_the_logit_of_not_being_blank():
         ({"cut": "between"}, "cut is 'between'"),
         ({"blank_policy": "keep"}, "blank_policy is 'keep'"),
         ({"selector": "conv", "keep_ratio": 0.4}, "keep_ratio of 1/k"),
-        ({"selector": "merge", "cut": "after_positions"}, "use --cut before_positions"),
+        ({"selector": "conv", "cut": "after_positions"}, "use --cut before_positions"),
         ({"selector": "vad", "recall": 0.9}, "recall belongs to the selector salad"),
     ],
 )

@@ -5,7 +5,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_speechbrain.tokens import drop_tokens, merge_tokens, reinsert
+from s3_speechbrain.encoders import Kept
+from s3_speechbrain.tokens import keep_frames, reinsert, shorten
+
+
+def drop_tokens(features, frames, keep):
+    short, kept = shorten(features, frames, keep)
+    assert kept.group is None
+    return short, kept.frames, kept.index
+
+
+def merge_tokens(features, frames, keep):
+    short, kept = shorten(features, frames, keep, means=True)
+    return short, kept.frames, kept.index
 
 
 @st.composite
@@ -82,9 +94,19 @@ def test_reinserting_only_adds_and_gives_exactly_what_is_needed(batch, needed):
     assert bool((found | ~keep)[:, : int(frames.min())].all())
 
 
-@pytest.mark.parametrize("shorten", [drop_tokens, merge_tokens])
-def test_one_frame_is_left_as_it_is(shorten):
+def test_groups_by_hand():
+    keep = torch.tensor([[False, False, True, False, True], [True, True, False, False, False]])
+    kept = keep_frames(torch.tensor([5, 3]), keep, means=True)
+    assert kept.index.tolist() == [[0, 2, 4], [0, 1, 0]]
+    assert kept.group.tolist() == [[0, 0, 1, 1, 2], [0, 1, 1, 3, 3]]  # 3 stands for padding
+    values = torch.tensor([[1.0, 3, 5, 7, 9], [2, 4, 6, 99, 99]])[:, :, None]
+    assert kept.take(values)[:, :, 0].tolist() == [[2, 6, 9], [2, 5, 0]]
+    assert Kept(kept.index, kept.frames).take(values)[:, :, 0].tolist() == [[1, 5, 9], [2, 4, 2]]
+
+
+@pytest.mark.parametrize("reduce", [drop_tokens, merge_tokens])
+def test_one_frame_is_left_as_it_is(reduce):
     features = torch.randn(1, 1, 3)
-    short, frames, _ = shorten(features, torch.tensor([1]), torch.tensor([[False]]))
+    short, frames, _ = reduce(features, torch.tensor([1]), torch.tensor([[False]]))
     assert torch.equal(short, features)
     assert frames.tolist() == [1]
