@@ -1,0 +1,236 @@
+"""Which jobs the committed evidence already answers, and how a finished run gets into it.
+
+A record of the evidence is taken back to settings: its command, read with today's YAML files, and on top what its
+``config`` recorded, since defaults may have changed since. It answers a job if nothing is left that differs.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ruamel.yaml
+
+from s3_speechbrain.brains.experiment import VOLATILE
+from s3_speechbrain.brains.precision import AUTO
+from s3_speechbrain.brains.pruning_run import GAP
+from s3_speechbrain.brains.yaml_files import yaml_parser
+from s3_speechbrain.errors import UserError
+from s3_speechbrain.experiments.grid import plain
+from s3_speechbrain.experiments.jobs import Job, Plan
+from s3_speechbrain.experiments.settings import APART, ELSEWHERE, builds_on, resolve, settings_key
+from s3_speechbrain.report.gather import canonical_name, portable
+from s3_speechbrain.report.metrics import dump, read_metrics, write_text_atomic
+from s3_speechbrain.report.runs import Run
+
+# what a record says of the runs that it was built on
+SEEDS, DETECTOR, MASKS = "_run_seed", "detector_run_language", "mask_source"
+CHOSEN = ("bf16", "fp32")  # what `auto` becomes
+RENAMED = {"start": "begin", "seconds": "budget_seconds", "detector": "detector_size"}
+
+
+def command_options(command: str) -> tuple[str, dict[str, Any]]:
+    """Take a recorded command apart.
+
+    Returns
+    -------
+    file : str
+        The name of its YAML file; empty if it is no command of a ``train.py``.
+    options : dict
+        What it sets, without the places of data and results.
+    """
+    words = shlex.split(command)
+    if len(words) < 3 or words[1] != "train.py":
+        return "", {}
+    options: dict[str, Any] = {}
+    position = 3
+    while position < len(words):
+        name, equals, value = words[position].removeprefix("--").partition("=")
+        position += 1
+        if not equals:
+            following = words[position] if position < len(words) else "--"
+            if following.startswith("--"):
+                continue  # a flag, such as --noprogressbar
+            value, position = following, position + 1
+        if name not in VOLATILE and name not in APART:
+            options[name] = ELSEWHERE if builds_on(name) else _read(value)
+    if "source" in options:
+        options["source"] = str(options["source"]).removeprefix("PATH/")
+    return Path(words[2]).name, options
+
+
+def recorded_options(run: Run) -> dict[str, Any]:
+    """Return what a record's ``config`` says, as options of its recipe."""
+    config = dict(run.get("config") or {})
+    options: dict[str, Any] = {}
+    head_only = config.pop("head_only_updates", None)
+    if head_only is not None and (run["recipe"] != "finetuning" or run["method"] == "dense_freeze"):
+        options["freeze_updates"] = head_only
+    if "dense_lr" in config:  # of s3_prune, whose record holds the learning rate of its scores, and no biases
+        config = {key: value for key, value in config.items() if key not in ("lr", "biases", "scope")}
+        options["lr"] = config.pop("dense_lr")
+    start = config.get("start_sparsity")
+    if start is not None and start == max(0.0, round(config["sparsity"] - GAP, 6)):
+        del config["start_sparsity"]
+    for part in ("tokens", "structured"):
+        options |= {RENAMED.get(key, key): value for key, value in config.pop(part, {}).items()}
+    if "detector" in config:
+        own = dict(config.pop("detector"))
+        options["unlabelled"] = own.pop("unlabelled", None)
+        options["detector"] = own
+    told = {
+        key: value
+        for key, value in config.items()
+        if not key.endswith(SEEDS) and key not in (DETECTOR, MASKS)
+    }
+    return options | told
+
+
+def record_settings(run: Run, recipe: Path, file: str = "demo.yaml") -> Mapping[str, Any] | None:
+    """Return the settings of a record with today's YAML files; None if they cannot express them any more.
+
+    Parameters
+    ----------
+    run : mapping
+        A record of the evidence.
+    recipe : Path
+        The folder of its recipe.
+    file : str
+        What to begin with where its command is one of another program, such as that for several languages.
+    """
+    own = {"seed": run["seed"], "language": run["language"], **recorded_options(run)}
+    name, options = command_options(run["command"])
+    source = run["backbone"].removesuffix("-random")
+    plainly = {} if source == "builtin" else {"source": source}
+    if run["backbone"].endswith("-random"):
+        plainly["pretrained"] = False
+    if run["recipe"] != "mask_finetuning":
+        plainly["method"] = run["method"].removeprefix("baseline_").removesuffix("_foreign")
+    for first, given in ((name, options), (file, plainly)):
+        if first and (recipe / "hparams" / first).is_file():
+            try:
+                return _with_precision(recipe, first, {**given, **own}, "precision" in given)
+            except UserError:
+                continue
+    return None
+
+
+def _with_precision(recipe: Path, file: str, options: dict[str, Any], asked: bool) -> Mapping[str, Any]:
+    """Resolve the settings of a record; where the machine chose the precision, either is what ``auto`` asks for."""
+    found = options.pop("precision", None)
+    settings = resolve(recipe, file, options)
+    if found is None or (not asked and settings.get("precision") == AUTO and found in CHOSEN):
+        return settings
+    return {**settings, "precision": found}
+
+
+class Evidence:
+    """The records of the evidence, found by the jobs that they answer.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        From `report.runs.load_evidence`.
+    root : Path
+        The project.
+    """
+
+    def __init__(self, runs: Iterable[Run], root: Path) -> None:
+        self.root = root
+        self._groups: dict[tuple, list[Run]] = {}
+        self._known: dict[int, str | None] = {}
+        for run in runs:
+            key = (run["recipe"], run["language"], run["seed"], run["backbone"], run["data"]["name"])
+            self._groups.setdefault(key, []).append(run)
+
+    def find(self, job: Job, plan: Plan) -> Run | None:
+        """Return the record of a job, if there is one."""
+        key = (job.recorded_recipe, job.language, job.seed, job.backbone, job.corpus)
+        candidates = self._groups.get(key, [])
+        wanted = settings_key(job.settings) if candidates else ""
+        return next((run for run in candidates if self._answers(run, job, plan, wanted)), None)
+
+    def _answers(self, run: Run, job: Job, plan: Plan, wanted: str) -> bool:
+        if not _same_ground(run, job, plan):
+            return False
+        if id(run) not in self._known:
+            settings = record_settings(run, self.root / "recipes" / job.recipe)
+            self._known[id(run)] = None if settings is None else settings_key(settings)
+        return self._known[id(run)] == wanted
+
+
+def _same_ground(run: Run, job: Job, plan: Plan) -> bool:
+    """Tell whether what a record says of the runs that it was built on is true of a job's."""
+    config = run.get("config") or {}
+    facts = {key: value for key, value in config.items() if key.endswith(SEEDS) or key in (DETECTOR, MASKS)}
+    for link in job.links:
+        other = plan.jobs[link.job]
+        if link.option == "mask_file":
+            origin = facts.pop(MASKS, {})
+            found = (origin.get("seed"), origin.get("language"), origin.get("method"))
+            if found != (other.seed, other.language, other.settings.get("method")):
+                return False
+        elif link.option == "detector_run":
+            if facts.pop(DETECTOR, None) != other.language:
+                return False
+        elif facts.pop(f"{link.option}_seed", None) != other.seed:
+            return False
+    return not facts
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a run's metrics: ``new``, ``same``, ``replaced``, or ``old`` where another result stays."""
+
+    place: Path
+    state: str
+
+
+def keep(metrics_file: Path, evidence: Path, replace: bool = False) -> Kept:
+    """Copy the metrics of a finished run to their place in the evidence.
+
+    Parameters
+    ----------
+    metrics_file : Path
+        Its ``metrics.json``.
+    evidence : Path
+        The committed folder.
+    replace : bool
+        Overwrite another result that is there under the same name.
+
+    Raises
+    ------
+    UserError
+        If the metrics are wrong.
+    """
+    found = portable(read_metrics(metrics_file))
+    place, text = evidence / canonical_name(found), dump(found)
+    if not place.is_file():
+        state = "new"
+    elif place.read_text(encoding="utf-8") == text:
+        return Kept(place, "same")
+    elif not replace:
+        return Kept(place, "old")
+    else:
+        state = "replaced"
+    write_text_atomic(place, text)
+    return Kept(place, state)
+
+
+def seconds_of(run: Run) -> float:
+    """Return what a run took by itself, without stages that another run trained."""
+    return float(run["cost"].get("own_wall_s", run["cost"]["wall_s"]))
+
+
+def _read(text: str) -> Any:
+    try:
+        value = yaml_parser().load(text)
+    except ruamel.yaml.error.YAMLError:
+        return text
+    return plain(value)
+
+
+def past(jobs: Sequence[tuple[Job, Run]]) -> list[tuple[str, int, float]]:
+    """Return kind, updates and seconds of jobs whose results are known."""
+    return [(job.kind, job.updates, seconds_of(run)) for job, run in jobs]
