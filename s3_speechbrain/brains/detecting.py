@@ -5,6 +5,7 @@ from typing import Any
 
 import speechbrain as sb
 import torch
+import torch.nn.functional as F
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor
@@ -96,7 +97,7 @@ class DetectorBrain(UpdateBrain):
     rule : mapping or None
         See `teacher_targets`.
     hparams : mapping
-        Those of `UpdateBrain`, ``lr`` and ``positive_weight``.
+        Those of `UpdateBrain`, ``lr``, ``positive_weight`` and ``dropout`` (of the features in training).
     run_opts : RunOptions, optional
         SpeechBrain's run options.
     """
@@ -130,10 +131,11 @@ class DetectorBrain(UpdateBrain):
 
     def compute_forward(self, batch: SpeechBatch, stage: sb.Stage) -> tuple[Tensor, Tensor]:
         """Return logits (B, T) and valid frames (B,)."""
-        del stage
         inputs = batch.inputs.float(), batch.lengths, batch.stage
         with torch.no_grad():
             features, frames = self.teacher.encode(*inputs, "features")
+        # a detector that knows its training clips by heart would select otherwise in use than in the student's training
+        features = F.dropout(features, self.hparams.dropout, training=stage == sb.Stage.TRAIN)
         return self.modules.model(features, frames), frames
 
     def compute_objectives(

@@ -33,7 +33,10 @@ from s3_speechbrain.brains.yaml_files import (
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.provenance import portable_command, portable_path
 
-FREE = ("prepare",)  # options of the chosen preparation
+FREE = (
+    "prepare",
+    "teacher",
+)  # options of the chosen preparation, and of a training that is a stage of the run
 YAML_FILES = "hparams"
 HYPERPARAMS = "hyperparams.yaml"
 METRICS = "metrics.json"

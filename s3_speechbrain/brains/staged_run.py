@@ -79,7 +79,15 @@ class StagedRun:
             Of the stage. A ``teacher`` is tested and timed as well, as what comes of it is compared with it.
         **changes : Any
             Settings that differ from the run's.
+
+        Raises
+        ------
+        UserError
+            If there is no such setting.
         """
+        unknown = sorted(set(changes) - set(self.hparams))
+        if unknown:
+            raise UserError(f"{name}: there is no setting {unknown[0]!r}; those of the run may differ in it")
         if self.hparams[f"{name}_run"]:
             stage = self.shared(f"{name}_run", ["dense", "dense_freeze"])
         else:

@@ -187,4 +187,4 @@ def _on_dev(
 
 
 def _as_text(unlabelled: str | list[str] | None) -> str | None:
-    return unlabelled if unlabelled is None or isinstance(unlabelled, str) else ", ".join(unlabelled)
+    return unlabelled if unlabelled is None or isinstance(unlabelled, str) else f"[{', '.join(unlabelled)}]"

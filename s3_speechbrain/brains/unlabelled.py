@@ -49,7 +49,13 @@ def with_unlabelled(hparams: Mapping, corpus: Corpus) -> Clips:
         raise UserError(f"unlabelled is {wanted!r}: give {REST}, or a list of folders")
     else:
         more = _from_folders(wanted)
-    silent = {clip: {**row, "text": ""} for clip, row in more.items() if clip not in labelled}
+    more = {clip: row for clip, row in more.items() if clip not in labelled}
+    if not more:
+        raise UserError(
+            f"unlabelled: the training subset holds all {len(labelled)} clips, so nothing is left; give folders of "
+            'audio instead, as --unlabelled "[FOLDER, FOLDER]"'
+        )
+    silent = {clip: {**row, "text": ""} for clip, row in more.items()}
     return Clips(make_dataset({**labelled, **silent}, corpus.tokenizer))
 
 

@@ -18,6 +18,7 @@ from s3_speechbrain.errors import UserError
 # A name for others to read, what is known apart from the settings, and what a run builds on.
 APART = frozenset({"name", "corpus_name", "__set_seed"})
 BUILT_ON = ("_run", "mask_file")
+DATA = "{data}"  # in a value of a grid: the place of the job's corpus
 ELSEWHERE = "ELSEWHERE"  # stands for a path, which says nothing about what a run is
 STAND_INS = {"language": "LANGUAGE", "seed": "1"}
 RUN_OPTIONS = frozenset(field.name for field in dataclasses.fields(RunOptions))
@@ -114,7 +115,7 @@ def _kept(node: Any) -> Any:
         return [_kept(value) for value in node]
     if isinstance(node, bool) or node is None:
         return node
-    text = str(getattr(node, "value", node))
+    text = str(getattr(node, "value", node)).replace(DATA, "PATH")  # as the evidence writes places
     try:
         return float(text)
     except ValueError:

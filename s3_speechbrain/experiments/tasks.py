@@ -9,7 +9,7 @@ from pathlib import Path
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.folders import folder_of
 from s3_speechbrain.experiments.jobs import Job
-from s3_speechbrain.experiments.settings import as_text
+from s3_speechbrain.experiments.settings import DATA, as_text
 from s3_speechbrain.experiments.work import Task
 
 
@@ -44,8 +44,9 @@ def make_task(job: Job, jobs: Mapping[str, Job], places: Places, threads: int) -
         return os.path.relpath(path, cwd) if path.is_relative_to(places.root) else str(path)
 
     folder = folder_of(job, places.results)
+    data = str(places.data.get(job.corpus, job.corpus))
     options = {
-        "data_folder": str(places.data.get(job.corpus, job.corpus)),
+        "data_folder": data,
         "corpus_name": job.corpus,
         "language": job.language,
         "seed": job.seed,
@@ -57,7 +58,9 @@ def make_task(job: Job, jobs: Mapping[str, Job], places: Places, threads: int) -
         options[link.option] = shown(folder_of(jobs[link.job], places.results) / link.inside)
     options |= {"threads": threads, "unpack_folder": shown(places.results / "unpacked" / job.corpus)}
     options["output_folder"] = shown(folder)
-    words = [word for key, value in options.items() for word in (f"--{key}", as_text(value))]
+    words = [
+        word for key, value in options.items() for word in (f"--{key}", as_text(value).replace(DATA, data))
+    ]
     return Task(
         (sys.executable, "train.py", f"hparams/{job.file}", *words, "--noprogressbar"), cwd, folder, threads
     )

@@ -310,9 +310,8 @@ def _selector(value: Any) -> TokenConfig | None:
         "its selector is out of range",
     )
     need(0.01 <= value["keep_ratio"] <= 1, "its selector's keep_ratio is out of range")
-    for name in ("selector", "cut", "blank_policy"):
+    for name in ("selector", "cut", "reduce", "blank_policy"):
         need(isinstance(value[name], str), f"its selector's {name} is no text")
-    need(value["reduce"] is None or isinstance(value["reduce"], str), "its selector's reduce is no text")
     need(value["selector"] not in ORACLES, "its selector needs a teacher, which a model folder does not hold")
     try:
         return TokenConfig(**{**value, "detector": DetectorConfig(**detector)})

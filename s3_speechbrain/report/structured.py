@@ -40,9 +40,9 @@ TUNED = {
     "structured.start": 0.0,
     "structured.until": 0.6,
     "structured.every": 20,
-    "structured.drop": 0.3,
+    "structured.drop": 0.1,
     "structured.window": 8,
-    "structured.grow_from": "zero",
+    "structured.grow_from": "held",
 }
 NOTHING = "No run with fewer structures yet."
 

@@ -28,15 +28,14 @@ TITLES = {
 }
 # Settings in which runs of one selector differ as ablations, with the value that goes without saying.
 USUAL = {
-    "tokens.cut": "before_positions",
-    "tokens.blank_policy": "first_of_run",
+    "tokens.blank_policy": "only_between_repeats",
     "tokens.n_first": 1,
     "tokens.jitter": 0.0,
-    "tokens.reduce": None,
     "detector.unlabelled": None,
     "start_from": "teacher",
     "adapt": "dense",
 }
+AVERAGED = ("salad", "oracle", "average", "merge")  # leave means of frames
 NOTHING = "No run with fewer tokens yet."
 
 
@@ -50,9 +49,17 @@ def keep_ratio(setting: Setting) -> float:
     return setting.stat("tokens.keep_ratio").mean
 
 
+def usual_ways(selector: str | None) -> dict[str, str]:
+    """Return where a selector cuts, and what becomes of the other frames, if nothing else is asked for."""
+    return {
+        "tokens.cut": "before_positions" if selector == "conv" else "after_positions",
+        "tokens.reduce": "mean" if selector in AVERAGED else "drop",
+    }
+
+
 def variant(run: Run) -> str:
     """Say in which settings a run differs from the usual ones; an empty text for none."""
-    parts = [differences(run, USUAL)]
+    parts = [differences(run, USUAL | usual_ways(selector_of(run)))]
     other = value_of(run, "config.detector_run_language")
     if other not in (None, run["language"]):
         parts.append(f"detector of {other}")

@@ -73,10 +73,10 @@ class StructuredConfig:
     start: float = 0.0
     until: float = 0.6
     every: int = 20
-    drop: float = 0.3
+    drop: float = 0.1
     window: int = 8
     grow: str = "gradient"
-    grow_from: str = "zero"
+    grow_from: str = "held"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ SELECTORS = {
 DETECTED = ("salad", "blank")  # need a trained detector
 ORACLES = ("oracle", "oracle_blank")  # run the teacher
 TAUGHT = (*DETECTED, *ORACLES)  # need a teacher
-AVERAGED = ("average", "merge")  # leave means, unless told otherwise
+AVERAGED = ("salad", "oracle", "average", "merge")  # leave means, unless told otherwise
 CALIBRATED = (*DETECTED, "oracle_blank", "vad", "merge")  # their threshold is chosen on dev
 
 
@@ -54,11 +54,11 @@ class TokenConfig:
         Of ``salad``: choose the threshold for this share of the salient frames instead.
     n_first, blank_policy
         Which frames are salient: see `salient_frames`.
-    cut : {"before_positions", "after_positions"}
-        See `TokenSelector`.
+    cut : {"before_positions", "after_positions"}, optional
+        See `TokenSelector`. None is the selector's own way: before for ``conv``, after elsewhere.
     reduce : {"drop", "mean"}, optional
         What becomes of the other frames: nothing, or each kept frame is averaged with those behind it. None is the
-        selector's own way: ``mean`` for ``average`` and ``merge``, ``drop`` elsewhere.
+        selector's own way: see `AVERAGED`.
     jitter : float
         Noise on the threshold in training.
     seed : int
@@ -71,20 +71,27 @@ class TokenConfig:
     keep_ratio: float = 0.5
     recall: float | None = None
     n_first: int = 1
-    blank_policy: str = "first_of_run"
-    cut: str = "before_positions"
+    blank_policy: str = "only_between_repeats"
+    cut: str | None = None
     reduce: str | None = None
     jitter: float = 0.0
     seed: int = 0
     detector: DetectorConfig = field(default_factory=DetectorConfig)
 
     def __post_init__(self) -> None:
-        """Refuse settings that cannot be meant."""
+        """Fill in the selector's own ways, and refuse settings that cannot be meant."""
+        own = {
+            "cut": "before_positions" if self.selector == "conv" else "after_positions",
+            "reduce": "mean" if self.selector in AVERAGED else "drop",
+        }
+        for name, way in own.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, way)  # the class is frozen
         for name, value, known in (
             ("selector", self.selector, SELECTORS),
             ("cut", self.cut, CUTS),
             ("blank_policy", self.blank_policy, BLANK_POLICIES),
-            ("reduce", self.how, REDUCE),
+            ("reduce", self.reduce, REDUCE),
         ):
             if value not in known:
                 raise UserError(f"{name} is {value!r}: choose one of {', '.join(known)}")
@@ -96,27 +103,21 @@ class TokenConfig:
             )
         if self.selector == "conv" and self.cut != "before_positions":
             raise UserError("conv makes new frames without positions; use --cut before_positions")
-        if self.selector == "conv" and self.reduce is not None:
+        if self.selector == "conv" and self.reduce != "drop":
             raise UserError("conv learns how frames become one: leave reduce out")
         if self.selector == "conv" and Fraction(str(self.keep_ratio)).limit_denominator(100).numerator != 1:
             raise UserError(f"conv keeps one frame of k: give a keep_ratio of 1/k, not {self.keep_ratio}")
 
     @property
-    def how(self) -> str:
-        """What becomes of the frames that are not kept, a name in `REDUCE`."""
-        return self.reduce or ("mean" if self.selector in AVERAGED else "drop")
-
-    @property
     def used(self) -> dict[str, Any]:
         """The settings that matter for this selector, for the record of a run."""
-        names = ["selector", "cut"]
+        names = ["selector", "cut", "reduce"]
         names += ["keep_ratio" if self.recall is None else "recall"] * (
             self.selector not in ("oracle", "all")
         )
         names += ["n_first", "blank_policy"] * (self.selector in ("salad", "oracle"))
         names += ["detector"] * (self.selector in DETECTED)
         names += ["jitter"] * (self.selector in CALIBRATED)
-        names += ["reduce"] * (self.reduce is not None)  # older records of the selector's own way stay equal
         everything = dataclasses.asdict(self)
         return {name: everything[name] for name in names}
 
@@ -187,7 +188,7 @@ def _make(
     return ScoredSelector(
         detector if name in DETECTED else makers[name](),
         1 - ratio if name == "random" else 0.0,
-        reduce=config.how,
+        reduce=config.reduce,
         cut=config.cut,
         jitter=config.jitter if name in CALIBRATED else 0.0,
     )

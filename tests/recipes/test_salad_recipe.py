@@ -36,7 +36,7 @@ def test_salad_trains_its_stages_and_reports_them(go, whole):
     assert tokens["dev"]["keep_ratio"] == pytest.approx(0.5, abs=0.03)  # equal tones score equally
     assert 0.2 < tokens["keep_ratio"] < 0.8
     assert 0 <= tokens["dev"]["recall"] <= 1
-    assert whole["config"]["tokens"]["blank_policy"] == "first_of_run"
+    assert whole["config"]["tokens"]["blank_policy"] == "only_between_repeats"
     detector = load_detector(go.root / "whole" / "detector" / "detector.safetensors", features=8)
     weights = sum(value.numel() for value in detector.parameters())
     assert weights > 0

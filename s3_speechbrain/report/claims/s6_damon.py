@@ -169,13 +169,15 @@ def reviewers_ablations(evidence: Evidence) -> list[Part]:
         for method, main in RIVAL_RULES.items()
     ]
     for name, value, title in (
-        ("tokens.blank_policy", "only_between_repeats", "SALAD, few blanks salient"),
+        ("tokens.blank_policy", "first_of_run", "SALAD, all runs of blanks salient"),
         ("tokens.blank_policy", "none", "SALAD, no blank salient"),
     ):
         other = _tokens(evidence, "salad", _with_only(name, value))
         parts.append(versus(salad, (title, other)))
-    after = _tokens(evidence, "salad", _with_only("tokens.cut", "after_positions"))
-    parts.append(versus(salad, ("SALAD, cut behind the positions", after), NOISE))
+    before = _tokens(evidence, "salad", _with_only("tokens.cut", "before_positions"))
+    parts.append(versus(salad, ("SALAD, cut before the positions", before)))
+    dropped = _tokens(evidence, "salad", _with_only("tokens.reduce", "drop"))
+    parts.append(versus(salad, ("SALAD, other frames dropped", dropped)))
     more = _tokens(evidence, "salad", _with_only("detector.unlabelled", "rest"))
     parts.append(versus(("SALAD, unlabelled data too", more), salad))
     foreign = _tokens(evidence, "salad", lambda run: variant(run).startswith("detector of "))
@@ -224,8 +226,8 @@ S6_DAMON = (
         "ablations",
         "xv",
         PAPER_NAME,
-        "What the reviewers doubted stands up when it is taken apart: growth by gradient, salient blanks, the cut "
-        "before the positions, unlabelled data, detectors of other domains",
+        "What the reviewers doubted stands up when it is taken apart: growth by gradient, which blanks are salient, "
+        "the cut behind the positions, unlabelled data, detectors of other domains",
         "not in the paper (reviews ask for it)",
         "ablations",
         reviewers_ablations,

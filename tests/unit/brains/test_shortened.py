@@ -14,6 +14,7 @@ from s3_speechbrain.masking import MaskConfig, mask_
 from s3_speechbrain.tokens import Shortened
 
 LABELS = 5
+BEFORE = {"cut": "before_positions"}
 
 
 def recogniser(tiny_encoder, name, ratio=0.5, layers=None, **settings):
@@ -54,14 +55,15 @@ def logits_of(model, clips, guard=False):
 @pytest.mark.parametrize(
     ("name", "settings", "stage"),
     [
-        ("salad", {}, "kept"),
-        ("salad", {"cut": "after_positions"}, "features"),
-        ("salad", {"jitter": 0.1}, "features"),
+        ("salad", BEFORE, "kept"),
+        ("salad", BEFORE | {"reduce": "drop"}, "kept"),
+        ("salad", {}, "features"),
+        ("salad", BEFORE | {"jitter": 0.1}, "features"),
         ("random", {}, "features"),
         ("conv", {}, "features"),
-        ("vad", {}, "kept"),
-        ("vad", {"cut": "after_positions"}, "wave"),
-        ("merge", {}, "kept"),
+        ("vad", BEFORE, "kept"),
+        ("vad", {}, "wave"),
+        ("merge", BEFORE, "kept"),
     ],
 )
 def test_what_is_frozen_is_kept_in_memory_and_gives_the_same(tiny_encoder, clips, name, settings, stage):
@@ -96,7 +98,7 @@ def test_kept_features_come_from_features_in_memory_but_from_waves_where_those_a
     for name in ("salad", "vad"):
         fill_cache(plain, clips, "cpu", progress=False)
         assert clips.stage == "features"
-        model = recogniser(tiny_encoder, name)
+        model = recogniser(tiny_encoder, name, **BEFORE)
         fill_cache(model, clips, "cpu", progress=False)
         short = logits_of(model, clips)
         clips.forget()
@@ -104,7 +106,7 @@ def test_kept_features_come_from_features_in_memory_but_from_waves_where_those_a
 
 
 def test_training_clips_are_left_as_many_frames_as_their_targets_need(tiny_encoder, clips):
-    model = recogniser(tiny_encoder, "uniform", 0.25)
+    model = recogniser(tiny_encoder, "uniform", 0.25, **BEFORE)
     free = {clip: len(rows) for clip, rows in logits_of(model, clips).items()}
     guarded = {clip: len(rows) for clip, rows in logits_of(model, clips, guard=True).items()}
     needs = dict(zip(clips.ids, (31, 3, 0), strict=True))  # letters and a blank between each two
@@ -170,13 +172,13 @@ def test_macs_by_hand(tiny_encoder):
     frames = 499  # of 10 s
     detector = 8 * 8 + 2 * (5 * 8 + 8 * 8) + 8  # entry, two depthwise-separable layers, exit
     short, dense = (count_macs(recogniser(tiny_encoder, "all").encoder, 10.0, n) for n in (250, frames))
-    found = token_macs(recogniser(tiny_encoder, "salad"), 0.5)
+    found = token_macs(recogniser(tiny_encoder, "salad", **BEFORE), 0.5)
     assert found["total"] == short.total + frames * detector
     assert found["transformer"] == short.transformer + frames * detector
     assert (found["dense_transformer"], found["dense_total"]) == (dense.transformer, dense.total)
-    late = token_macs(recogniser(tiny_encoder, "salad", cut="after_positions"), 0.5)
+    late = token_macs(recogniser(tiny_encoder, "salad"), 0.5)
     assert late["total"] == dense.total - dense.transformer + found["transformer"]
     stride = token_macs(recogniser(tiny_encoder, "conv"), 0.5)
     assert stride["total"] == short.total + 250 * 2 * 8 * 8
-    perfect = token_macs(recogniser(tiny_encoder, "oracle"), 0.5)
+    perfect = token_macs(recogniser(tiny_encoder, "oracle", **BEFORE), 0.5)
     assert perfect["total"] == short.total + dense.total - dense.extractor

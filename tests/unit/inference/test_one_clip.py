@@ -27,7 +27,9 @@ def assert_same_as_in_a_batch(recogniser):
     for wave, length, row, count in zip(waves, lengths, logits, frames.tolist(), strict=True):
         alone = clip(wave[None, :length])
         assert alone.shape == (1, count, row.shape[1])
-        torch.testing.assert_close(alone[0], row[:count], atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            alone[0], row[:count], atol=1e-5, rtol=1e-5
+        )  # processors round differently
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -35,15 +37,18 @@ def test_a_clip_alone_gives_what_it_gives_in_a_padded_batch(family, tmp_path):
     assert_same_as_in_a_batch(make_model(tmp_path, family, layers=4))
 
 
-@pytest.mark.parametrize("selector", DEPLOYABLE)
+@pytest.mark.parametrize("selector", [*DEPLOYABLE, "salad mean"])
 def test_token_selectors_keep_the_frames_they_keep_in_a_batch(selector, tiny_encoder):
     encoder, chooser = build(selector, tiny_encoder)
     assert_same_as_in_a_batch(Recogniser(encoder, CTCHead(encoder.width, 7), chooser))
 
 
+@pytest.mark.parametrize("selector", ["uniform", "average", "salad mean"])
 @pytest.mark.parametrize("family", ["wav2vec2-group", "data2vec", "whisper"])
-def test_positions_of_the_full_sequence_are_kept_where_the_selector_cuts_behind_them(family, tmp_path):
-    encoder, chooser = build("uniform", write_family(family, tmp_path), cut="after_positions")
+def test_positions_of_the_full_sequence_are_kept_where_the_selector_cuts_behind_them(
+    family, selector, tmp_path
+):
+    encoder, chooser = build(selector, write_family(family, tmp_path), cut="after_positions")
     assert_same_as_in_a_batch(Recogniser(encoder, CTCHead(encoder.width, 7), chooser))
 
 

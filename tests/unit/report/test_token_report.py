@@ -3,14 +3,15 @@
 import pytest
 
 from s3_speechbrain.report.runs import Evidence
-from s3_speechbrain.report.tokens import NOTHING, token_figures, token_places, tokens, variant
+from s3_speechbrain.report.tokens import NOTHING, TITLES, token_figures, token_places, tokens, variant
+from s3_speechbrain.tokens import TokenConfig
 
 
 @pytest.fixture
 def evidence(make_run):
     def make(selector, goal, kept, error, config=None, **changes):
         method = selector if selector == "salad" else f"baseline_{selector}"
-        settings = {"selector": selector, "cut": "before_positions", "keep_ratio": goal}
+        settings = {"selector": selector, "cut": "after_positions", "keep_ratio": goal}
         return make_run(
             recipe="s6_damon",
             method=method,
@@ -68,11 +69,20 @@ def test_curves_show_the_usual_setting_that_dev_chooses_and_dense_as_a_line(evid
 def test_what_makes_an_ablation(make_run):
     config = {
         "adapt": "lora",
-        "tokens": {"cut": "after_positions", "recall": 0.9},
+        "tokens": {"selector": "salad", "cut": "before_positions", "recall": 0.9, "reduce": "drop"},
         "detector_run_language": "fr",
     }
-    assert variant(make_run(config=config)) == "cut after_positions, adapt lora, recall 0.9"
-    assert variant(make_run(config={})) == ""
+    assert variant(make_run(config=config, tokens={"selector": "salad"})) == (
+        "adapt lora, cut before_positions, reduce drop, recall 0.9"
+    )
+    assert variant(make_run(config={}, tokens={"selector": "salad"})) == ""
+
+
+@pytest.mark.parametrize("selector", TITLES)
+def test_a_selectors_own_ways_are_those_of_the_library(make_run, selector):
+    ratio = 1.0 if selector == "all" else 0.5
+    config = {"tokens": TokenConfig(selector, ratio).used}
+    assert variant(make_run(config=config, tokens={"selector": selector})) == ""
 
 
 def test_runs_without_a_selector_are_not_shown(evidence, make_run):
