@@ -7,12 +7,12 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
 from s3_speechbrain.report.metrics import collect
 from s3_speechbrain.report.places import (
-    DENSE,
     RECIPE,
     Figure,
     Place,
     best_curves,
     dense_at,
+    dense_title,
     figure,
     figure_path,
     macs_share,
@@ -92,13 +92,13 @@ def _row(setting: Setting, name: str, dense: Setting | None) -> list[str]:
 def _table(settings: Sequence[Setting], dense: Setting | None) -> Table:
     name = error_name(settings[0].first)
     rows = [_row(setting, title(setting.first), dense) for setting in settings]
-    rows += [_row(dense, DENSE, dense)] if dense else []
+    rows += [_row(dense, dense_title(dense), dense)] if dense else []
     header = ["method", "tokens", "units", "MACs", "RTF", "time", "parameters", "fp32 bytes"]
     return Table([*header, f"dev {name}", f"test {name}", "change (%)"], rows)
 
 
 def _one_place(evidence: Evidence, place: Place, settings: Sequence[Setting]) -> str:
-    dense, name = dense_at(evidence, place), error_name(settings[0].first)
+    dense, name = dense_at(evidence, place, settings), error_name(settings[0].first)
     shown = [*settings, *([dense] if dense else [])]
     threads = ", ".join(sorted({str(run["speed"]["threads"]) for setting in shown for run in setting.runs}))
     figures = [
@@ -147,7 +147,7 @@ def show_pareto(folders: Sequence[str | Path]) -> str:
     if not found:
         raise UserError(f"no run of the recipe {RECIPE} below {', '.join(map(str, folders))}; run it first")
     tables = [
-        f"{place_title(place)}\n{plain(_table(settings, dense_at(evidence, place)))}"
+        f"{place_title(place)}\n{plain(_table(settings, dense_at(evidence, place, settings)))}"
         for place, settings in found.items()
     ]
     files = []

@@ -1,5 +1,6 @@
 """Compressed networks by place (backbone, corpus, amount of training data, language), the dense one beside them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,12 +32,24 @@ def places(evidence: Evidence, wanted: Callable[[Run], bool]) -> dict[Place, lis
     return dict(sorted(found.items()))
 
 
-def dense_at(evidence: Evidence, place: Place) -> Setting | None:
-    """Choose on dev the dense finetuning of a place."""
+def network_updates(run: Run) -> int:
+    """Count the updates of all stages that train the network itself, that is, not its token detector."""
+    stages = [stage for stage in value_of(run, "cost.stages", []) if "detector" not in stage["name"]]
+    return sum(stage["updates"] for stage in stages) or run["cost"]["updates"]
+
+
+def dense_at(evidence: Evidence, place: Place, settings: Iterable[Setting]) -> Setting | None:
+    """Choose on dev the dense finetuning of a place; of those that train as long as most settings, if any do."""
     methods = ("dense", "dense_freeze")
-    return best_on_dev(
-        [s for s in evidence.settings if place_of(s) == place and s.first["method"] in methods]
-    )
+    found = [s for s in evidence.settings if place_of(s) == place and s.first["method"] in methods]
+    usual = Counter(network_updates(setting.first) for setting in settings).most_common(1)
+    as_long = [s for s in found if usual and network_updates(s.first) == usual[0][0]]
+    return best_on_dev(as_long or found)
+
+
+def dense_title(setting: Setting) -> str:
+    """Name a dense finetuning with its length."""
+    return f"{DENSE}, {setting.first['cost']['updates']} updates"
 
 
 def place_title(place: Place) -> str:
@@ -105,8 +118,8 @@ def best_curves(
 
 def figure(evidence: Evidence, place: Place, settings: list[Setting], curves: Curves) -> Figure:
     """Put curves, the level of dense finetuning, title and error name together for `plot_sparsity_curve`."""
-    dense = dense_at(evidence, place)
-    levels = {DENSE: dense.error("test").mean} if dense else {}
+    dense = dense_at(evidence, place, settings)
+    levels = {dense_title(dense): dense.error("test").mean} if dense else {}
     return curves, levels, place_title(place), f"test {error_name(settings[0].first)}"
 
 
@@ -141,7 +154,7 @@ def comparison(
     str
         Markdown.
     """
-    dense, error = dense_at(evidence, place), error_name(settings[0].first)
+    dense, error = dense_at(evidence, place, settings), error_name(settings[0].first)
     shown = [*([dense] if dense else []), *settings]
     titles = [title.format(error=error) for title in header]
     return "\n\n".join(

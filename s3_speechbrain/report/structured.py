@@ -1,9 +1,9 @@
 """Fewer structures: error against the budget, for SAFARI and its baselines, in a table and a figure."""
 
 from s3_speechbrain.report.places import (
-    DENSE,
     Part,
     Place,
+    dense_title,
     differences,
     macs_share,
     places,
@@ -76,8 +76,9 @@ def structured_places(evidence: Evidence) -> dict[Place, list[Setting]]:
 
 
 def _row(setting: Setting) -> list[str]:
+    method = setting.first["method"]
     return [
-        TITLES.get(setting.first["method"], DENSE),
+        TITLES[method] if method in TITLES else dense_title(setting),
         variant(setting.first),
         number(units_left(setting), 3),
         spread(setting.error("dev")),

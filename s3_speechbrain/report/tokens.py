@@ -1,9 +1,9 @@
 """Fewer tokens: error against the token keep ratio, for SALAD and its baselines, in a table and a figure."""
 
 from s3_speechbrain.report.places import (
-    DENSE,
     Part,
     Place,
+    dense_title,
     differences,
     macs_share,
     places,
@@ -51,6 +51,8 @@ def keep_ratio(setting: Setting) -> float:
 
 def usual_ways(selector: str | None) -> dict[str, str]:
     """Return where a selector cuts, and what becomes of the other frames, if nothing else is asked for."""
+    if selector == "all":  # leaves none out, so that neither matters
+        return {}
     return {
         "tokens.cut": "before_positions" if selector == "conv" else "after_positions",
         "tokens.reduce": "mean" if selector in AVERAGED else "drop",
@@ -82,7 +84,7 @@ def _order(setting: Setting) -> tuple:
 def _row(setting: Setting) -> list[str]:
     selector, recall = selector_of(setting.first), setting.stat("tokens.dev.recall")
     return [
-        TITLES.get(selector, DENSE),
+        TITLES[selector] if selector else dense_title(setting),
         variant(setting.first),
         number(keep_ratio(setting) if selector else 1.0, 3),
         spread(setting.error("dev")),

@@ -119,6 +119,7 @@ def test_a_small_dense_network_of_the_same_shape_trains_from_scratch(go, whole, 
         (("--until=1.5",), "in this order"),
         (("--method=salami",), "method is 'salami'"),
         (("--floor={heads: 1, neurons: 32}", "--keep=0.1"), "lower it"),
+        (("--teacher_run=null", "--teacher={update: 2}"), "teacher: there is no setting 'update'"),
     ],
 )
 def test_mistakes_are_told_in_one_line(go, whole, capsys, options, message):

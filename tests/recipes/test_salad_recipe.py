@@ -111,6 +111,7 @@ def test_a_run_that_is_killed_in_any_stage_ends_like_the_whole_one(go, whole, ki
         (["--keep_ratio=50"], "keep_ratio is 50: give a fraction"),
         (["--teacher_run=nowhere"], "teacher_run nowhere is no finished run"),
         (["--unlabelled=most"], "unlabelled is 'most': give rest, or a list of folders"),
+        (["--unlabelled=rest"], "the training subset holds all"),
     ],
 )
 def test_a_wrong_option_is_one_line_on_stderr_and_status_2(go, whole, capsys, options, message):

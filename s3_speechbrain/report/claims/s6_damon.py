@@ -3,13 +3,11 @@
 from collections.abc import Callable
 
 from s3_speechbrain.report.claims.choosing import (
-    TWICE,
     Candidates,
     against_all,
     best,
     candidates,
     option,
-    trained_for,
     versus,
 )
 from s3_speechbrain.report.claims.model import (
@@ -21,7 +19,7 @@ from s3_speechbrain.report.claims.model import (
     Fact,
     Part,
 )
-from s3_speechbrain.report.places import time_share
+from s3_speechbrain.report.places import network_updates, time_share
 from s3_speechbrain.report.runs import Evidence, Run, Setting
 from s3_speechbrain.report.structured import TITLES as STRATEGIES
 from s3_speechbrain.report.structured import ablation
@@ -76,12 +74,15 @@ def _units(
     return candidates(evidence, chosen)
 
 
-def _dense_as_long(evidence: Evidence) -> Candidates:
-    """Collect what trains on all frames and units as long as a teacher and a student together."""
+def _dense_as_long(evidence: Evidence, ours: Candidates) -> Candidates:
+    """Collect what trains on all frames and units as long as our teacher and student together."""
+    lengths = {network_updates(setting.first) for each in ours.values() for setting in each}
 
     def wanted(run: Run) -> bool:
-        longer = run["method"] == "dense" and trained_for(run) == TWICE
-        return longer or (selector_of(run) == "all" and not run.get("units") and not variant(run))
+        whole = run["method"] == "dense" or (
+            selector_of(run) == "all" and not run.get("units") and not variant(run)
+        )
+        return whole and network_updates(run) in lengths
 
     return candidates(evidence, wanted)
 
@@ -90,7 +91,7 @@ def _references(
     evidence: Evidence, ours: tuple[str, Candidates], goal: float, main: bool = True
 ) -> list[Part]:
     """Compare with dense finetuning of as many updates in all, and of one stage's."""
-    longer = ("dense finetuning, as many updates in all", _dense_as_long(evidence))
+    longer = ("dense finetuning, as many updates in all", _dense_as_long(evidence, ours[1]))
     shorter = ("dense finetuning", candidates(evidence, lambda run: run["method"] == "dense"))
     return [
         versus(ours, longer, goal, main, same_length=False),

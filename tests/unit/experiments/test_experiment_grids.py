@@ -8,6 +8,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.grid import expand, read_grid
 from s3_speechbrain.experiments.jobs import make_plan, with_needed
 from s3_speechbrain.experiments.settings import as_text, resolve, settings_key
+from s3_speechbrain.experiments.tasks import Places, make_task
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -144,6 +145,17 @@ def test_places_do_not_make_another_run(project):
         for where, count in (("a", 1), ("b", 2))
     }
     assert len(keys) == 1
+
+
+def test_a_value_may_name_a_place_in_the_corpus(project):
+    both = '["{data}/es", "{data}/it"]'
+    plan = plan_of(project, f"  one: {{set: {{method: {both}}}, vary: {{language: [fr], seed: [1]}}}}\n")
+    (job,) = plan.jobs.values()
+    for place in ("speech", "elsewhere"):
+        places = Places(project.root, project.root / "results", {"speech": Path(place)}, {})
+        words = make_task(job, plan.jobs, places, 1).command
+        assert words[words.index("--method") + 1] == f'["{place}/es", "{place}/it"]'
+    assert "PATH/es" in settings_key(job.settings)
 
 
 def test_values_are_written_as_yaml_reads_them():

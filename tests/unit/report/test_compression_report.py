@@ -5,6 +5,7 @@ import pytest
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report import pareto as page
 from s3_speechbrain.report.pareto import pareto, pareto_figures
+from s3_speechbrain.report.places import dense_at, network_updates, place_of
 from s3_speechbrain.report.runs import Evidence
 from s3_speechbrain.report.structured import NOTHING, structured, structured_figures, variant
 from s3_speechbrain.report.tokens import token_places
@@ -66,7 +67,7 @@ def rows(text):
 def test_structures_come_in_the_order_of_methods_with_their_ablations(evidence):
     found = rows(structured(evidence))
     assert [row[:3] for row in found] == [
-        ["dense finetuning", "", "1.000"],
+        ["dense finetuning, 2000 updates", "", "1.000"],
         ["SAFARI", "", "0.750"],
         ["SAFARI", "", "0.500"],
         ["SAFARI", "drop 0.9", "0.750"],
@@ -76,13 +77,38 @@ def test_structures_come_in_the_order_of_methods_with_their_ablations(evidence):
     assert found[2][4:8] == ["25.00 ± 1.41 (2)", "31.00 ± 0.00 (2)", "0.625", "0.500"]
 
 
+def test_the_dense_network_beside_them_trained_as_long_as_teacher_and_student(make_run):
+    stages = [
+        {"name": "teacher", "updates": 400},
+        {"name": "detector", "updates": 300},
+        {"name": "final", "updates": 200},
+    ]
+    ours = make_run(recipe="s6_damon", method="s6", cost__updates=900, cost__stages=stages)
+    assert network_updates(ours) == 600
+    dense = [
+        make_run(
+            recipe="finetuning",
+            method="dense",
+            cost__updates=updates,
+            dev__CER=error,
+            config={"updates": updates},
+        )
+        for updates, error in ((400, 30.0), (600, 25.0), (800, 20.0))
+    ]
+    assert [network_updates(run) for run in dense] == [400, 600, 800]
+    for shown, chosen in (((*dense, ours), 600), ((*dense[::2], ours), 800)):
+        evidence = Evidence(tuple(shown), {})
+        (mine,) = [setting for setting in evidence.settings if setting.first["method"] == "s6"]
+        assert dense_at(evidence, place_of(mine), [mine]).first["cost"]["updates"] == chosen
+
+
 def test_curves_of_structures_leave_ablations_out_and_let_dev_tune(evidence):
     ((path, (curves, levels, title, error)),) = structured_figures(evidence).items()
     assert path == "docs/figures/structured_builtin_prompts_10min_fr.png"
     points = {name: [(place, value.mean) for place, value in points] for name, points in curves.items()}
     assert points == {"SAFARI": [(0.5, 25.0), (0.75, 20.5)], "random units": [(0.5, 30.0)]}
     assert (levels, title, error) == (
-        {"dense finetuning": 20.0},
+        {"dense finetuning, 2000 updates": 20.0},
         "fr, builtin, 10 min of prompts",
         "test CER",
     )
@@ -97,7 +123,7 @@ def test_all_compressed_networks_meet_in_one_table_the_cheapest_first(evidence):
         ("random units", "1.000", "0.500", "0.625"),
         ("SALAD", "0.500", "1.000", "0.750"),
         ("SAFARI", "1.000", "0.750", "0.812"),
-        ("dense finetuning", "1.000", "1.000", "1.000"),
+        ("dense finetuning, 2000 updates", "1.000", "1.000", "1.000"),
     ]
     assert found[0][4:6] == ["0.0100", "0.500"]
     assert found[0][-1] == "35.0"  # 27 against 20

@@ -46,7 +46,7 @@ def test_rows_come_in_the_order_of_selectors_with_their_ablations(evidence):
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     found = [row[:3] for row in rows[2:]]
     assert found == [
-        ["dense finetuning", "", "1.000"],
+        ["dense finetuning, 2000 updates", "", "1.000"],
         ["SALAD", "", "0.500"],
         ["SALAD", "", "0.520"],
         ["SALAD", "", "0.690"],
@@ -62,7 +62,7 @@ def test_curves_show_the_usual_setting_that_dev_chooses_and_dense_as_a_line(evid
     assert path == "docs/figures/tokens_builtin_prompts_10min_fr.png"
     points = {name: [(place, value.mean) for place, value in points] for name, points in curves.items()}
     assert points == {"SALAD": [(0.52, 24.0), (0.69, 21.0)], "uniform skipping": [(0.5, 27.0)]}
-    assert (levels, error) == ({"dense finetuning": 20.0}, "test CER")
+    assert (levels, error) == ({"dense finetuning, 2000 updates": 20.0}, "test CER")
     assert title == "fr, builtin, 10 min of prompts"
 
 
