@@ -17,12 +17,13 @@ from torch import Tensor
 from transformers import Wav2Vec2Config
 
 from s3_speechbrain.brains import CTCHead, Recogniser
+from s3_speechbrain.brains.shortened import token_macs
 from s3_speechbrain.brains.tokens import Characters
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.export.eight_bits import to_eight_bits
 from s3_speechbrain.export.graph import export_onnx
 from s3_speechbrain.export.runtime import OnnxRecogniser
-from s3_speechbrain.inference.one_clip import OneClip, kept_places
+from s3_speechbrain.inference.one_clip import OneClip, kept_frames
 from s3_speechbrain.inference.optimise import Limit, optimize_for_inference
 from s3_speechbrain.macs import count_macs
 from s3_speechbrain.structured import find_units, slice_
@@ -66,12 +67,12 @@ def macs_of(recogniser: Recogniser, wave: Tensor) -> int:
     clip = OneClip(recogniser)
     seconds = wave.shape[1] / clip.encoder.sampling_rate
     features, _ = clip.encoder.extract(wave, None)
-    frames = extracted = features.shape[1]
-    chosen = 0
+    extracted = frames = features.shape[1]
+    counted = count_macs(clip.encoder, seconds).total
     if clip.selector is not None:
-        frames, chosen = len(kept_places(clip.selector, features, wave)), clip.selector.macs(extracted)
-    head = frames * clip.head.classifier.weight.numel()
-    return count_macs(clip.encoder, seconds, frames).total + chosen + head
+        frames = kept_frames(clip.selector, features, wave).index.shape[1]
+        counted = token_macs(clip, frames / extracted, seconds)["total"]
+    return counted + frames * clip.head.classifier.weight.numel()
 
 
 def variants_of(
