@@ -23,6 +23,7 @@ from s3_speechbrain.experiments.settings import APART, ELSEWHERE, builds_on, res
 from s3_speechbrain.report.gather import canonical_name, portable
 from s3_speechbrain.report.metrics import dump, read_metrics, write_text_atomic
 from s3_speechbrain.report.runs import Run
+from s3_speechbrain.report.tokens import usual_ways
 
 # what a record says of the runs that it was built on
 SEEDS, DETECTOR, MASKS = "_run_seed", "detector_run_language", "mask_source"
@@ -73,6 +74,8 @@ def recorded_options(run: Run) -> dict[str, Any]:
     start = config.get("start_sparsity")
     if start is not None and start == max(0.0, round(config["sparsity"] - GAP, 6)):
         del config["start_sparsity"]
+    tokens = config.pop("tokens", {})
+    config["tokens"] = {key: value for key, value in tokens.items() if not _is_own_way(tokens, key)}
     for part in ("tokens", "structured"):
         options |= {RENAMED.get(key, key): value for key, value in config.pop(part, {}).items()}
     if "detector" in config:
@@ -85,6 +88,13 @@ def recorded_options(run: Run) -> dict[str, Any]:
         if not key.endswith(SEEDS) and key not in (DETECTOR, MASKS)
     }
     return options | told
+
+
+def _is_own_way(tokens: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a record says of its token selector what null asks for, or what does not matter to it."""
+    usual = usual_ways(tokens["selector"])
+    matters = f"tokens.{key}" in usual or key not in ("cut", "reduce")
+    return not matters or usual.get(f"tokens.{key}") == tokens[key]
 
 
 def record_settings(run: Run, recipe: Path, file: str = "demo.yaml") -> Mapping[str, Any] | None:
@@ -110,17 +120,17 @@ def record_settings(run: Run, recipe: Path, file: str = "demo.yaml") -> Mapping[
     for first, given in ((name, options), (file, plainly)):
         if first and (recipe / "hparams" / first).is_file():
             try:
-                return _with_precision(recipe, first, {**given, **own}, "precision" in given)
+                return _with_precision(recipe, first, {**given, **own})
             except UserError:
                 continue
     return None
 
 
-def _with_precision(recipe: Path, file: str, options: dict[str, Any], asked: bool) -> Mapping[str, Any]:
-    """Resolve the settings of a record; where the machine chose the precision, either is what ``auto`` asks for."""
+def _with_precision(recipe: Path, file: str, options: dict[str, Any]) -> Mapping[str, Any]:
+    """Resolve the settings of a record; where they leave the precision to the machine, either is what was asked for."""
     found = options.pop("precision", None)
     settings = resolve(recipe, file, options)
-    if found is None or (not asked and settings.get("precision") == AUTO and found in CHOSEN):
+    if found is None or (settings.get("precision") == AUTO and found in CHOSEN):
         return settings
     return {**settings, "precision": found}
 
