@@ -5,6 +5,8 @@ cd "$(dirname "$0")"
 source scripts/environment.sh
 set_up
 
+export OMP_NUM_THREADS=1 # many tiny computations: threads of one wait for those of another
+
 ruff check .
 ruff format --check .
 python -m s3_speechbrain.report check

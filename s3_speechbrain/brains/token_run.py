@@ -103,6 +103,8 @@ class TokenRun(StagedRun):
         if self.hparams["detector_run"]:
             stage = self._other_detector(Path(self.hparams["detector_run"]))
         else:
+            own = {**self.hparams["detector"], "unlabelled": _as_text(self.hparams["unlabelled"])}
+            self.options["detector"] = own
             stage = read_stage(self.folder / "detector") or self._train_detector(teacher)
         self.earlier.append(stage)
         return load_detector(stage.folder / DETECTOR_FILE, teacher.encoder.extractor_width)
@@ -116,7 +118,6 @@ class TokenRun(StagedRun):
 
     def _train_detector(self, teacher: Recogniser) -> Stage:
         folder, own = self.folder / "detector", self.hparams["detector"]
-        self.options["detector"] = {**own, "unlabelled": _as_text(self.hparams["unlabelled"])}
         seed_everything(self.seed, verbose=False)
         detector = TokenDetector(teacher.encoder.extractor_width, self.tokens.detector)
         hparams = {**self.hparams, **own, "output_folder": str(folder), "head_only_updates": 0}

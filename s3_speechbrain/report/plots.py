@@ -5,11 +5,13 @@ import json
 import os
 import re
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
@@ -26,6 +28,8 @@ STYLES = [
 ]
 DIGEST = "s3-data"  # name of the image's text field that says which numbers it was drawn from
 SPARSITY = "sparsity (fraction removed)"
+LABEL_WIDTH = 44  # characters of an axis label's line
+WIDE = 2.0  # largest over smallest error of a figure, from where its scale is logarithmic
 LEVELS = ("#000000", "#777777", "#AAAAAA")  # references, told from curves by their greys
 LAYER = re.compile(r"layers\.(\d+)\.")
 
@@ -194,14 +198,24 @@ def plot_sparsity_curve(
         axis.errorbar(places, means, bars, label=label, markersize=4, capsize=3, **style)
     for colour, (label, level) in zip(cycle(LEVELS), levels.items(), strict=False):
         axis.axhline(level, label=label, color=colour, linestyle="--", linewidth=1)
-    axis.set_xlabel(along)
+    axis.set_xlabel(textwrap.fill(along, LABEL_WIDTH))
     axis.set_ylabel(f"{error} (%)")
+    _spread_out(axis, [value.mean for points in curves.values() for _, value in points])
     axis.set_title(title, fontsize="medium")
     if len(curves) + len(levels) > 6:
         axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     else:
         axis.legend(frameon=False)
     return save_figure(figure, path, data)
+
+
+def _spread_out(axis: Axes, values: Sequence[float]) -> None:
+    """Take a logarithmic scale where some methods fail, which would press all others into one line."""
+    if values and min(values) > 0 and max(values) > WIDE * min(values):
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 2.5, 3, 4, 5, 7)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def sparsity_curve_data(

@@ -48,6 +48,17 @@ def test_salad_trains_its_stages_and_reports_them(go, whole):
     assert read_metrics(go.root / "whole")["method"] == "salad"
 
 
+def test_a_run_that_was_killed_at_its_end_records_the_same_settings(go, whole):
+    # its detector was complete already, and its settings were left out
+    metrics = go.root / "whole" / "metrics.json"
+    kept = metrics.read_bytes()
+    metrics.unlink()
+    again = go("whole")
+    metrics.write_bytes(kept)
+    assert again["config"] == whole["config"]
+    assert again["test"] == whole["test"]
+
+
 def test_a_teacher_and_a_detector_are_shared_and_a_higher_ratio_keeps_more(go, whole):
     shared = (f"--teacher_run={go.root / 'whole' / 'teacher'}", f"--detector_run={go.root / 'whole'}")
     found = go("shared", *shared, "--keep_ratio=0.8")

@@ -251,7 +251,8 @@ def test_at_most_a_few_clips_are_timed(brain, clips):
 
 def test_each_test_set_leaves_its_transcripts_in_order_and_a_few_examples(brain, clips, tmp_path):
     brain.corpus.clips["test-other"] = clips
-    tests, examples = results.run_tests(brain, tmp_path / "new")
+    tests, transcripts = results.run_tests(brain, tmp_path / "new")
+    told = results.told_of(transcripts, brain)
     assert brain.events == ["evaluate", "evaluate"]  # not train, not dev
     assert set(tests) == {"test", "test-other"}
     assert tests["test"]["WER"] == 50.0
@@ -259,14 +260,22 @@ def test_each_test_set_leaves_its_transcripts_in_order_and_a_few_examples(brain,
         rows = list(csv.reader(file, delimiter="\t"))
     assert rows == [["id", "reference", "hypothesis"], *[[clip, "a cat", "a hat"] for clip in clips.ids]]
     assert "%WER 50.00" in (tmp_path / "new" / "test-other_wer.txt").read_text()
-    assert [row["id"] for row in examples] == clips.ids
-    assert examples[0] == {"id": "broken", "reference": "a cat", "hypothesis": "a hat"}
+    assert [row["id"] for row in told["examples"]] == clips.ids
+    assert told["examples"][0] == {"id": "broken", "reference": "a cat", "hypothesis": "a hat"}
+    edits, lengths = (told["utterances"][name].split() for name in ("edits", "lengths"))
+    assert (edits, lengths) == (["1"] * len(clips.ids), ["5"] * len(clips.ids))
 
 
 def test_examples_are_spread_over_many_clips(brain, clips, tmp_path):
     clips.ids = [f"clip{number:02d}" for number in range(23)]
-    _, examples = results.run_tests(brain, tmp_path)
-    assert [row["id"] for row in examples] == ["clip00", "clip04", "clip08", "clip12", "clip16"]
+    _, transcripts = results.run_tests(brain, tmp_path)
+    assert [row["id"] for row in results.told_of(transcripts, brain)["examples"]] == [
+        "clip00",
+        "clip04",
+        "clip08",
+        "clip12",
+        "clip16",
+    ]
 
 
 def test_a_finished_run_leaves_valid_metrics_and_plots(brain, tmp_path, monkeypatch, capsys):
