@@ -8,7 +8,7 @@ from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
 
 # the sparsity that a README's command asks for; None where it is not asked for, and dev chooses
-RECIPES = {"finetuning": None, "mask_finetuning": None, "parp": 0.5, "text_parp": 0.5}
+RECIPES = {"finetuning": None, "mask_finetuning": None, "parp": 0.5, "text_parp": 0.5, "s6_damon": 0.5}
 NOTHING = "Not measured yet."
 
 
