@@ -33,10 +33,8 @@ from s3_speechbrain.brains.yaml_files import (
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.provenance import portable_command, portable_path
 
-FREE = (
-    "prepare",
-    "teacher",
-)  # options of the chosen preparation, and of a training that is a stage of the run
+# Mappings whose keys their receivers check: options of a preparation, settings of a training that is a stage.
+FREE = ("prepare", "teacher")
 YAML_FILES = "hparams"
 HYPERPARAMS = "hyperparams.yaml"
 METRICS = "metrics.json"

@@ -91,12 +91,11 @@ def _began(pid: int) -> str | None:
         return None if state in "ZX" else rest[18]
     if Path("/proc/self/stat").exists():
         return None
-    try:
-        os.kill(pid, 0)  # systems without /proc
+    try:  # systems without /proc
+        with contextlib.suppress(PermissionError):  # somebody else's, but there
+            os.kill(pid, 0)
     except ProcessLookupError:
         return None
-    except PermissionError:
-        pass
     return "alive"
 
 

@@ -1,5 +1,6 @@
 """How many jobs fit on this machine at once."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -29,12 +30,10 @@ def free_memory_gb(
         free = int(rows["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
-    try:
-        limit = int((group / "memory.max").read_text())  # "max" where there is none
+    with contextlib.suppress(OSError, ValueError):  # no container, or "max": no limit of its own
+        limit = int((group / "memory.max").read_text())
         used = int((group / "memory.current").read_text())
         free = min(free, max(0, limit - used))
-    except (OSError, ValueError):
-        pass
     return free / GB
 
 
