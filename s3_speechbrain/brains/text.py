@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from s3_speechbrain import measure
+from s3_speechbrain.brains.errors import by_utterance
+from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.sampling import by_duration
+from s3_speechbrain.brains.stages import Stage, cost_of_stages, find_run
 from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.masking import sparsity_report
@@ -30,7 +33,6 @@ from s3_speechbrain.pruning import (
     save_masks,
 )
 from s3_speechbrain.report import plot_curves, plot_layer_sparsity, write_metrics
-from s3_speechbrain.report.provenance import portable_path
 from s3_speechbrain.report.schema import BASELINE_PREFIX, METHODS
 from s3_speechbrain.text import Task, TextBatch, TextClassifier, Texts
 
@@ -113,8 +115,9 @@ class TextBrain(UpdateBrain):
     def compute_objectives(self, predictions: Tensor, batch: TextBatch, stage: sb.Stage) -> Tensor:
         """Return the cross-entropy, in float32."""
         if stage != sb.Stage.TRAIN:
-            self.wrong += int((predictions.argmax(-1) != batch.targets).sum())
-            self.seen += len(batch.ids)
+            answers = (predictions.argmax(-1).tolist(), batch.targets.tolist())
+            for row, answer, target in zip(batch.ids, *answers, strict=True):
+                self.answers.append((f"{self.task.name}-{row}", str(target), str(answer)))
         return F.cross_entropy(predictions.float(), batch.targets)
 
     def evaluate_batch(self, batch: TextBatch, stage: sb.Stage) -> Tensor:
@@ -125,12 +128,13 @@ class TextBrain(UpdateBrain):
         """Choose the round's batches, or start counting errors."""
         super().on_stage_start(stage, epoch)
         if stage != sb.Stage.TRAIN:
-            self.wrong = self.seen = 0
+            self.answers: list[tuple[str, str, str]] = []  # row, label, what the model says
 
     @property
     def error(self) -> float:
         """Wrong labels of the last evaluation, in percent."""
-        return 100 * self.wrong / max(self.seen, 1)
+        wrong = sum(label != answer for _, label, answer in self.answers)
+        return 100 * wrong / max(len(self.answers), 1)
 
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Keep the round's numbers, save a checkpoint, keep the latest and the best."""
@@ -197,13 +201,31 @@ class TextParpBrain(TextBrain):
         return magnitude_masks(self._pruned(), self.schedule.sparsity, self.hparams.scope)
 
 
-def dense_weights(run: str | Path | None, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def find_dense_run(hparams: Mapping, task: Task) -> Stage:
+    """Find the finished dense run of the same encoder and data that OMP takes its masks from.
+
+    Raises
+    ------
+    UserError
+        If none is named, it is unfinished, or of something else.
+    """
+    if not hparams["dense_run"]:
+        raise UserError("missing --dense_run: give the output folder of a run of method dense")
+    wanted = {
+        "backbone": backbone_name(hparams),
+        "data.manifest_sha256": task.sha256,
+        "data.train_examples": len(task.rows["train"]),
+    }
+    return find_run(hparams["dense_run"], "--dense_run", ("dense",), wanted)
+
+
+def dense_weights(run: Stage, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Read the finetuned values of an encoder's weights from the best checkpoint of a dense run.
 
     Parameters
     ----------
-    run : path
-        Its output folder.
+    run : Stage
+        From `find_dense_run`.
     weights : mapping of str to Tensor
         Which, by parameter name, with their shapes.
 
@@ -215,23 +237,22 @@ def dense_weights(run: str | Path | None, weights: Mapping[str, Tensor]) -> dict
     Raises
     ------
     UserError
-        If there is no such run, or it is of another encoder.
+        If its checkpoints are gone, or of another encoder.
     """
-    folder = Path(str(run)) / "checkpoints"
-    best = Checkpointer(folder).find_checkpoint(min_key=ERROR) if run and folder.is_dir() else None
+    best = Checkpointer(run.folder / "checkpoints").find_checkpoint(min_key=ERROR)
     if best is None:
-        raise UserError(
-            f"dense_run {run} holds no checkpoint: give the output folder of a run of method dense"
-        )
+        raise UserError(f"--dense_run {run.folder} holds no checkpoint any more: run it again")
     stored = torch.load(best.path / "trained.ckpt", map_location="cpu", weights_only=True)
     found = {name: stored.get(f"encoder.{name}") for name in weights}
     for name, value in found.items():
         if value is None or value.shape != weights[name].shape:
-            raise UserError(f"dense_run {run} has another {name}: give a dense run of the same encoder")
+            raise UserError(
+                f"--dense_run {run.folder} has another {name}: give a dense run of the same encoder"
+            )
     return found
 
 
-def finish_text(brain: TextBrain, recipe: str, method: str) -> dict[str, Any]:
+def finish_text(brain: TextBrain, recipe: str, method: str, earlier: Sequence[Stage] = ()) -> dict[str, Any]:
     """Test the best checkpoint once; write ``metrics.json``, masks and plots into the output folder.
 
     Parameters
@@ -240,6 +261,8 @@ def finish_text(brain: TextBrain, recipe: str, method: str) -> dict[str, Any]:
         After `TextBrain.train`.
     recipe, method : str
         For the record; a method that `METHODS` does not list is called a baseline there.
+    earlier : sequence of Stage
+        What was trained before; its cost counts too.
 
     Returns
     -------
@@ -248,7 +271,7 @@ def finish_text(brain: TextBrain, recipe: str, method: str) -> dict[str, Any]:
     """
     hparams, task, history = brain.hparams, brain.task, brain.history
     brain.evaluate(brain.loader("test"))
-    test = brain.error
+    test, answers = brain.error, brain.answers
     rounds = [row for row in history.rounds if brain.selectable(row["updates"])]
     best = min(rounds, key=lambda row: (row[f"valid_{ERROR}"], -row["epoch"]))
     masks = brain.masks()
@@ -262,7 +285,7 @@ def finish_text(brain: TextBrain, recipe: str, method: str) -> dict[str, Any]:
         "recipe": recipe,
         "task": "text",
         "method": method if method in METHODS else f"{BASELINE_PREFIX}{method}",
-        "backbone": portable_path(str(hparams.source)) + ("" if hparams.pretrained else "-random"),
+        "backbone": backbone_name(vars(hparams)),
         "language": hparams.language,
         "seed": hparams.seed,
         "data": {
@@ -292,8 +315,12 @@ def finish_text(brain: TextBrain, recipe: str, method: str) -> dict[str, Any]:
         "config_hash": hparams.run["config_hash"],
         "config": {name: getattr(hparams, name) for name in TUNED if hasattr(hparams, name)},
         "history": history.rounds,
+        "utterances": by_utterance(answers, "PER"),  # a label is a text of one word
         "per_layer_sparsity": sparsity["per_layer"],
     }
+    metrics["cost"] |= cost_of_stages(metrics["cost"], earlier)
+    for stage in earlier:
+        metrics["config"][f"{stage.name}_run_seed"] = stage.facts["seed"]
     run_on_main(_write, args=[Path(hparams.output_folder), metrics, masks])
     logger.info("test error %.2f %%; see %s", test, hparams.output_folder)
     return metrics

@@ -7,13 +7,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from statistics import mean
 
 from tqdm import tqdm
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.engines import Engine, LocalEngine, SubmititEngine
 from s3_speechbrain.experiments.evidence import Evidence, keep, seconds_of
-from s3_speechbrain.experiments.folders import folder_of, is_complete
+from s3_speechbrain.experiments.folders import folder_of, is_complete, results_of
 from s3_speechbrain.experiments.grid import read_grid
 from s3_speechbrain.experiments.jobs import Job, Plan, make_plan, with_needed
 from s3_speechbrain.experiments.locks import last_lines
@@ -28,6 +29,7 @@ from s3_speechbrain.report.tables import Table
 from s3_speechbrain.report.tables import plain as as_table
 
 CLUSTER_JOBS, CLUSTER_THREADS = 100, 4  # where nobody says otherwise
+Results = list[Run]
 
 
 @dataclass(frozen=True)
@@ -41,26 +43,29 @@ class Scene:
     asked : list of str
         Identities of those that are asked for.
     here, answered : mapping
-        Results of complete output folders, and of the evidence.
+        Results of complete output folders, and of the evidence; a job has as many as it has languages.
     places : Places
         Where things are.
     """
 
     plan: Plan
     asked: list[str]
-    here: Mapping[str, Run]
-    answered: Mapping[str, Run]
+    here: Mapping[str, Results]
+    answered: Mapping[str, Results]
     places: Places
 
     @property
-    def known(self) -> dict[str, Run]:
+    def known(self) -> dict[str, Results]:
         """All results."""
         return {**self.answered, **self.here}
 
     def pace(self) -> Pace:
         """What is known about the time that jobs take."""
         jobs = self.plan.jobs
-        return Pace((jobs[key].kind, jobs[key].updates, seconds_of(run)) for key, run in self.known.items())
+        return Pace(
+            (jobs[key].kind, jobs[key].updates, sum(map(seconds_of, runs)))
+            for key, runs in self.known.items()
+        )
 
 
 def survey(given: argparse.Namespace) -> Scene:
@@ -81,11 +86,10 @@ def survey(given: argparse.Namespace) -> Scene:
     evidence = Evidence(load_evidence(given.evidence).runs, given.root)
     here, answered = {}, {}
     for key, job in plan.jobs.items():
-        folder = folder_of(job, given.results)
-        if is_complete(folder):
-            here[key] = read_metrics(folder)
+        if is_complete(job, given.results):
+            here[key] = [read_metrics(file) for file in results_of(job, given.results)]
         found = evidence.find(job, plan)
-        if found is not None:
+        if found:
             answered[key] = found
     return Scene(plan, asked, here, answered, places)
 
@@ -175,7 +179,8 @@ def _watch(
     def tell(job: Job, succeeded: bool, seconds: float, runner: Runner) -> None:
         bar.update()
         ended = len(chosen) - len(runner.waiting) - len(runner.running)
-        result = _errors(read_metrics(folder_of(job, given.results))) if succeeded else "FAILED"
+        files = results_of(job, given.results)
+        result = _errors([read_metrics(file) for file in files]) if succeeded else "FAILED"
         left = f"; about {in_words(runner.seconds_left())} left" if runner.waiting or runner.running else ""
         say(f"[{ended}/{len(chosen)}] {job.title}: {result}, {in_words(seconds)}{left}")
         if succeeded and job.id not in scene.answered:
@@ -204,21 +209,25 @@ def _watch(
     return int(bool(outcome.failed))
 
 
-def _errors(metrics: Run) -> str:
-    name = error_name(metrics)
-    return ", ".join(f"{split} {name} {metrics[split][name]:.1f} %" for split in ("dev", "test"))
+def _errors(runs: Results) -> str:
+    name = error_name(runs[0])
+    means = {split: mean(run[split][name] for run in runs) for split in ("dev", "test")}
+    of = f" (mean of {len(runs)} languages)" if len(runs) > 1 else ""
+    return ", ".join(f"{split} {name} {value:.1f} %" for split, value in means.items()) + of
 
 
 def _keep(job: Job, given: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Put a job's results into the evidence, and say what happened to them."""
-    kept = keep(folder_of(job, given.results) / "metrics.json", given.evidence, given.replace)
-    place = kept.place.relative_to(given.evidence)
-    if kept.state == "old":
-        say(
-            f"  the evidence {place} holds another result, which stays; --replace puts {job.title} in its place"
-        )
-    elif kept.state != "same":
-        say(f"  evidence: {place}")
+    for file in results_of(job, given.results):
+        kept = keep(file, given.evidence, given.replace)
+        place = kept.place.relative_to(given.evidence)
+        if kept.state == "old":
+            say(
+                f"  the evidence {place} holds another result, which stays; "
+                f"--replace puts {job.title} in its place"
+            )
+        elif kept.state != "same":
+            say(f"  evidence: {place}")
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from s3_speechbrain.report.tokens import usual_ways
 # what a record says of the runs that it was built on
 SEEDS, DETECTOR, MASKS = "_run_seed", "detector_run_language", "mask_source"
 CHOSEN = ("bf16", "fp32")  # what `auto` becomes
+PROGRAMS = ("train.py", "joint.py")
 RENAMED = {"start": "begin", "seconds": "budget_seconds", "detector": "detector_size"}
 
 
@@ -37,12 +38,12 @@ def command_options(command: str) -> tuple[str, dict[str, Any]]:
     Returns
     -------
     file : str
-        The name of its YAML file; empty if it is no command of a ``train.py``.
+        The name of its YAML file; empty if it is no command of a program that grids start.
     options : dict
         What it sets, without the places of data and results.
     """
     words = shlex.split(command)
-    if len(words) < 3 or words[1] != "train.py":
+    if len(words) < 3 or words[1] not in PROGRAMS:
         return "", {}
     options: dict[str, Any] = {}
     position = 3
@@ -64,9 +65,11 @@ def command_options(command: str) -> tuple[str, dict[str, Any]]:
 def recorded_options(run: Run) -> dict[str, Any]:
     """Return what a record's ``config`` says, as options of its recipe."""
     config = dict(run.get("config") or {})
+    if "languages" in config:
+        config = _for_each_language(config, run["method"])
     options: dict[str, Any] = {}
     head_only = config.pop("head_only_updates", None)
-    if head_only is not None and (run["recipe"] != "finetuning" or run["method"] == "dense_freeze"):
+    if head_only is not None and _may_wait(run):
         options["freeze_updates"] = head_only
     if "dense_lr" in config:  # of s3_prune, whose record holds the learning rate of its scores, and no biases
         config = {key: value for key, value in config.items() if key not in ("lr", "biases", "scope")}
@@ -90,6 +93,24 @@ def recorded_options(run: Run) -> dict[str, Any]:
     return options | told
 
 
+def _for_each_language(config: dict[str, Any], method: str) -> dict[str, Any]:
+    """Turn the updates of all languages together, which are recorded, into those of one, which are set."""
+    count = len(config["languages"])
+    if config["updates"] % count:
+        return config | {"total_updates": config["updates"]}
+    config = config | {"updates": config["updates"] // count}
+    if method == "mask_joint":  # each mask waits for its own head
+        config["head_only_updates"] //= count
+    return config
+
+
+def _may_wait(run: Run) -> bool:
+    """Tell whether how long the head learns alone is an option of a run."""
+    if run["recipe"] == "finetuning":
+        return run["method"] == "dense_freeze"
+    return run["method"] != "dense_all"
+
+
 def _is_own_way(tokens: Mapping[str, Any], key: str) -> bool:
     """Tell whether a record says of its token selector what null asks for, or what does not matter to it."""
     usual = usual_ways(tokens["selector"])
@@ -109,7 +130,9 @@ def record_settings(run: Run, recipe: Path, file: str = "demo.yaml") -> Mapping[
     file : str
         What to begin with where its command is one of another program, such as that for several languages.
     """
-    own = {"seed": run["seed"], "language": run["language"], **recorded_options(run)}
+    own = {"seed": run["seed"], **recorded_options(run)}
+    if "languages" not in own:
+        own["language"] = run["language"]
     name, options = command_options(run["command"])
     source = run["backbone"].removesuffix("-random")
     plainly = {} if source == "builtin" else {"source": source}
@@ -154,12 +177,16 @@ class Evidence:
             key = (run["recipe"], run["language"], run["seed"], run["backbone"], run["data"]["name"])
             self._groups.setdefault(key, []).append(run)
 
-    def find(self, job: Job, plan: Plan) -> Run | None:
-        """Return the record of a job, if there is one."""
-        key = (job.recorded_recipe, job.language, job.seed, job.backbone, job.corpus)
+    def find(self, job: Job, plan: Plan) -> list[Run]:
+        """Return the records of a job, one for each of its languages; none if one of them is missing."""
+        found = [run for language in job.languages for run in self._of_language(job, plan, language)]
+        return found if len(found) == len(job.languages) else []
+
+    def _of_language(self, job: Job, plan: Plan, language: str) -> list[Run]:
+        key = (job.recorded_recipe, language, job.seed, job.backbone, job.corpus)
         candidates = self._groups.get(key, [])
         wanted = settings_key(job.settings) if candidates else ""
-        return next((run for run in candidates if self._answers(run, job, plan, wanted)), None)
+        return [run for run in candidates if self._answers(run, job, plan, wanted)][:1]
 
     def _answers(self, run: Run, job: Job, plan: Plan, wanted: str) -> bool:
         if not _same_ground(run, job, plan):

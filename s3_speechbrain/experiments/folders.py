@@ -14,6 +14,14 @@ def folder_of(job: Job, results: Path) -> Path:
     return found[0] if found else parent / f"{slug(job.label)}-seed-{job.seed}-{job.id}"
 
 
-def is_complete(folder: Path) -> bool:
-    """Tell whether a run has left its results."""
-    return (folder / METRICS).is_file()
+def results_of(job: Job, results: Path) -> list[Path]:
+    """Return the files in which a job leaves its results: one for each of its languages."""
+    folder = folder_of(job, results)
+    if len(job.languages) == 1:
+        return [folder / METRICS]
+    return [folder / language / METRICS for language in job.languages]
+
+
+def is_complete(job: Job, results: Path) -> bool:
+    """Tell whether a job has left its results."""
+    return all(file.is_file() for file in results_of(job, results))

@@ -9,8 +9,8 @@ from typing import Any
 from s3_speechbrain.brains.yaml_files import read_mapping
 from s3_speechbrain.errors import UserError
 
-PLACES = ("recipe", "file", "corpus", "source")  # of a cell, beside its options
-DEFAULTS = {"file": "demo.yaml", "source": "builtin"}
+PLACES = ("recipe", "program", "file", "corpus", "source")  # of a cell, beside its options
+DEFAULTS = {"program": "train.py", "file": "demo.yaml", "source": "builtin"}
 KEYS = (*PLACES, "set", "vary", "needs")
 OF_THE_RUNNER = ("data_folder", "corpus_name", "output_folder", "unpack_folder", "threads")
 
@@ -45,8 +45,8 @@ class Cell:
     ----------
     entry : str
         Its entry.
-    recipe, file, corpus, source : str
-        Folder below ``recipes/``, YAML file below its ``hparams/``, names of corpus and backbone.
+    recipe, program, file, corpus, source : str
+        Folder below ``recipes/``, Python file in it, YAML file below its ``hparams/``, names of corpus and backbone.
     axes : tuple of str
         What its entry varies.
     options : mapping
@@ -63,6 +63,7 @@ class Cell:
     axes: tuple[str, ...]
     options: Mapping[str, Any]
     needs: tuple[Need, ...] = ()
+    program: str = DEFAULTS["program"]
 
     @property
     def values(self) -> dict[str, Any]:

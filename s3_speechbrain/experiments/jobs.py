@@ -10,6 +10,9 @@ from s3_speechbrain.experiments.grid import Cell, Grid, needed_cell
 from s3_speechbrain.experiments.settings import ELSEWHERE, identity, resolve
 from s3_speechbrain.report.provenance import portable_path
 
+# what metrics.json calls a recipe, where it is not the name of its folder
+RECORDED = {("Text/parp", "train.py"): "text_parp", ("CommonVoice/parp", "joint.py"): "parp_joint"}
+
 
 @dataclass(frozen=True)
 class Link:
@@ -30,7 +33,7 @@ class Job:
         See `identity`.
     label : str
         What it is called; two grids may have other names for one job.
-    recipe, file, corpus, source : str
+    recipe, program, file, corpus, source : str
         As in `Cell`.
     options : mapping
         What its command sets.
@@ -49,11 +52,18 @@ class Job:
     options: Mapping[str, Any]
     settings: Mapping[str, Any]
     links: tuple[Link, ...] = ()
+    program: str = "train.py"
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Of the data; each has results of its own."""
+        several = self.settings.get("languages")
+        return tuple(map(str, several)) if several else (str(self.settings.get("language", "")),)
 
     @property
     def language(self) -> str:
-        """Of the data."""
-        return str(self.settings.get("language", ""))
+        """Of the data, or ``joint`` if there are several."""
+        return self.languages[0] if len(self.languages) == 1 else "joint"
 
     @property
     def seed(self) -> int:
@@ -63,7 +73,7 @@ class Job:
     @property
     def recorded_recipe(self) -> str:
         """What the recipe is called in ``metrics.json``."""
-        return Path(self.recipe).name
+        return RECORDED.get((self.recipe, self.program), Path(self.recipe).name)
 
     @property
     def backbone(self) -> str:
@@ -74,7 +84,8 @@ class Job:
     @property
     def updates(self) -> int:
         """How long its last training is; what stages before it take is learned from finished jobs."""
-        return int(self.settings.get("updates", 1))
+        whole = self.settings.get("total_updates")
+        return int(whole or self.settings.get("updates", 1)) * (1 if whole else len(self.languages))
 
     @property
     def kind(self) -> str:
@@ -141,11 +152,12 @@ def _job(grid: Grid, cell: Cell, root: Path, made: dict[int, Job], above: tuple[
     if cell.source != "builtin":
         given["source"] = cell.source
     try:
-        settings = resolve(root / "recipes" / cell.recipe, cell.file, given)
+        settings = resolve(root / "recipes" / cell.recipe, cell.file, given, cell.program)
     except UserError as error:
         raise UserError(f"{grid.name}: {cell.entry}: {error}") from None
     built_on = {link.option: f"{link.job}/{link.inside}" for link in links}
-    key = identity(cell.recipe, settings, cell.corpus, built_on)
+    program = f"{cell.recipe}/{cell.program}".removesuffix("/train.py")
+    key = identity(program, settings, cell.corpus, built_on)
     made[id(cell)] = Job(
         key,
         cell.label,
@@ -156,6 +168,7 @@ def _job(grid: Grid, cell: Cell, root: Path, made: dict[int, Job], above: tuple[
         cell.options,
         settings,
         tuple(links),
+        cell.program,
     )
     return made[id(cell)]
 

@@ -109,6 +109,9 @@ class Runner:
     def _folder(self, key: str) -> Path:
         return folder_of(self.plan.jobs[key], self.places.results)
 
+    def _is_complete(self, key: str) -> bool:
+        return is_complete(self.plan.jobs[key], self.places.results)
+
     def _collect(self) -> None:
         for key, each in list(self.running.items()):
             status = self.engine.status(each.handle)
@@ -119,9 +122,7 @@ class Runner:
                 self._put_back(key)
                 continue
             # a run without results has not done its work, whatever its status
-            self._end(
-                key, status == 0 and is_complete(self._folder(key)), time.monotonic() - each.began, status
-            )
+            self._end(key, status == 0 and self._is_complete(key), time.monotonic() - each.began, status)
 
     def _end(self, key: str, succeeded: bool, seconds: float, status: int) -> None:
         job = self.plan.jobs[key]
@@ -152,7 +153,7 @@ class Runner:
             if time.monotonic() < self._retry.get(key, 0.0) or not self._is_ready(key):
                 continue
             folder = self._folder(key)
-            if is_complete(folder) and not is_locked(folder):  # another start has done it meanwhile
+            if self._is_complete(key) and not is_locked(folder):  # another start has done it meanwhile
                 self.waiting.remove(key)
                 self._end(key, True, 0.0, 0)
                 continue
@@ -174,11 +175,12 @@ class Runner:
     def _would_unpack_twice(self, job: Job) -> bool:
         """Tell whether another job is unpacking the same tar; two would do the same work beside each other."""
         data = self.places.data.get(job.corpus)
-        mark = self.places.results / "unpacked" / job.corpus / job.language / ".unpacked.json"
-        if data is None or mark.is_file() or not _has_tars(data):
+        unpacked = self.places.results / "unpacked" / job.corpus
+        missing = {each for each in job.languages if not (unpacked / each / ".unpacked.json").is_file()}
+        if data is None or not missing or not _has_tars(data):
             return False
         others = (self.plan.jobs[key] for key in self.running)
-        return any((other.corpus, other.language) == (job.corpus, job.language) for other in others)
+        return any(other.corpus == job.corpus and missing & {*other.languages} for other in others)
 
     def _put_back(self, key: str) -> None:
         self._retry[key] = time.monotonic() + RETRY

@@ -16,7 +16,7 @@ from s3_speechbrain.brains.yaml_files import tag_of
 from s3_speechbrain.errors import UserError
 
 # A name for others to read, what is known apart from the settings, and what a run builds on.
-APART = frozenset({"name", "corpus_name", "__set_seed"})
+APART = frozenset({"name", "corpus_name", "task", "__set_seed"})
 BUILT_ON = ("_run", "mask_file")
 DATA = "{data}"  # in a value of a grid: the place of the job's corpus
 ELSEWHERE = "ELSEWHERE"  # stands for a path, which says nothing about what a run is
@@ -38,7 +38,9 @@ def as_text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
-def resolve(recipe: Path, file: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+def resolve(
+    recipe: Path, file: str, options: Mapping[str, Any], program: str = "train.py"
+) -> Mapping[str, Any]:
     """Return the settings that a recipe's command would start with.
 
     Parameters
@@ -49,11 +51,13 @@ def resolve(recipe: Path, file: str, options: Mapping[str, Any]) -> Mapping[str,
         A YAML file below its ``hparams/``.
     options : mapping
         What the command line sets. Paths to other runs are named there, but what they are does not matter.
+    program : str
+        Its Python file.
 
     Raises
     ------
     UserError
-        If the recipe, the file or an option is unknown, or one is missing.
+        If the recipe, the program, the file or an option is unknown, or one is missing.
     """
     if not (recipe / "train.py").is_file():
         known = sorted(
@@ -62,6 +66,8 @@ def resolve(recipe: Path, file: str, options: Mapping[str, Any]) -> Mapping[str,
         raise UserError(
             f"no such recipe: {recipe.parent.name}/{recipe.name}; the recipes are {', '.join(known) or 'none'}"
         )
+    if not (recipe / program).is_file():
+        raise UserError(f"{recipe.parent.name}/{recipe.name} has no {program}")
     # Reading YAML takes a tenth of a second, and most runs of a grid differ in these alone. Nodes that refer to
     # them keep the stand-in, which hides nothing: the options themselves are settings too.
     given = {key: STAND_INS.get(key, as_text(value)) for key, value in options.items()}
@@ -95,7 +101,7 @@ def identity(recipe: str, settings: Mapping[str, Any], corpus: str, needs: Mappi
     Parameters
     ----------
     recipe : str
-        Its folder below ``recipes/``.
+        Its folder below ``recipes/``, and its program where that is not ``train.py``.
     settings : mapping
         From `resolve`, with the name of the backbone instead of its path.
     corpus : str

@@ -12,6 +12,9 @@ from s3_speechbrain.experiments.jobs import Job
 from s3_speechbrain.experiments.settings import DATA, as_text
 from s3_speechbrain.experiments.work import Task
 
+NAMED = ("corpus_name", "task")  # options that give the record a name of the corpus, in speech and in text
+PACKAGED = ("builtin", "minilm")  # backbones that need no place
+
 
 @dataclass(frozen=True)
 class Places:
@@ -45,24 +48,23 @@ def make_task(job: Job, jobs: Mapping[str, Job], places: Places, threads: int) -
 
     folder = folder_of(job, places.results)
     data = str(places.data.get(job.corpus, job.corpus))
-    options = {
-        "data_folder": data,
-        "corpus_name": job.corpus,
-        "language": job.language,
-        "seed": job.seed,
-        **job.options,
-    }
+    options = {"data_folder": data, **{name: job.corpus for name in NAMED if name in job.settings}}
+    if len(job.languages) == 1:
+        options["language"] = job.language
+    options |= {"seed": job.seed, **job.options}
     if job.source != "builtin":
         options["source"] = places.sources.get(job.source, job.source)
     for link in job.links:
         options[link.option] = shown(folder_of(jobs[link.job], places.results) / link.inside)
-    options |= {"threads": threads, "unpack_folder": shown(places.results / "unpacked" / job.corpus)}
+    options["threads"] = threads
+    if "unpack_folder" in job.settings:
+        options["unpack_folder"] = shown(places.results / "unpacked" / job.corpus)
     options["output_folder"] = shown(folder)
     words = [
         word for key, value in options.items() for word in (f"--{key}", as_text(value).replace(DATA, data))
     ]
     return Task(
-        (sys.executable, "train.py", f"hparams/{job.file}", *words, "--noprogressbar"), cwd, folder, threads
+        (sys.executable, job.program, f"hparams/{job.file}", *words, "--noprogressbar"), cwd, folder, threads
     )
 
 
@@ -83,7 +85,7 @@ def check_places(jobs: Iterable[Job], places: Places) -> None:
             raise UserError(
                 f"--data {job.corpus}={places.data[job.corpus]}: there is nothing; give a folder or a tar"
             )
-        local = job.source != "builtin" and "/" not in job.source
+        local = job.source not in PACKAGED and "/" not in job.source
         if local and job.source not in places.sources:
             raise UserError(f"{job.title} needs the backbone {job.source}; add --source {job.source}=FOLDER")
         given = places.sources.get(job.source, "")

@@ -52,6 +52,8 @@ def test_every_method_runs_to_its_metrics(run, tmp_path, method):
     assert list(metrics["dev"]) == list(metrics["test"]) == ["ERR"]
     assert metrics["data"]["train_examples"] == 40
     assert metrics["cost"]["updates"] == 12
+    told = [list(map(int, metrics["utterances"][key].split())) for key in ("edits", "lengths")]
+    assert 100 * sum(told[0]) / sum(told[1]) == pytest.approx(metrics["test"]["ERR"])
     if method == "dense":
         assert metrics["sparsity"]["masked"] == 0
         assert not (tmp_path / "run" / "mask.safetensors").exists()
@@ -74,7 +76,9 @@ def test_parp_changes_which_weights_are_kept_and_tests_re_pruned_ones(run, tmp_p
 
 def test_masks_carry_over_from_a_dense_run_and_from_another_task(run, tmp_path, tiny):
     run("dense", "--method=dense")
-    run("omp", "--method=omp", f"--dense_run={tmp_path / 'dense'}")
+    pruned = run("omp", "--method=omp", f"--dense_run={tmp_path / 'dense'}")
+    assert pruned["cost"]["updates"] == 24  # both trainings
+    assert pruned["config"]["dense_run_seed"] == 1
     run("foreign", "--method=foreign", f"--mask_file={tmp_path / 'omp' / 'mask.safetensors'}")
     omp, foreign = (read_masks(tmp_path / name)[0] for name in ("omp", "foreign"))
     assert all((omp.masks[name].bits == foreign.masks[name].bits).all() for name in omp.masks)

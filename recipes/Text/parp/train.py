@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from s3_speechbrain.brains import say_if_finished, start
-from s3_speechbrain.brains.text import TextBrain, TextParpBrain, dense_weights, finish_text
+from s3_speechbrain.brains.stages import Stage
+from s3_speechbrain.brains.text import TextBrain, TextParpBrain, dense_weights, find_dense_run, finish_text
 from s3_speechbrain.errors import UserError, tell_user_errors
 from s3_speechbrain.pruning import (
     ParpSchedule,
@@ -28,7 +29,9 @@ from s3_speechbrain.text import TextClassifier, Texts, load_task, load_text_enco
 METHODS = ("dense", "rp_uniform", "mpi", "omp", "foreign", "parp", "parp_p")
 
 
-def first_masks(hparams: dict, weights: dict[str, Tensor], sparsity: float) -> dict[str, Tensor]:
+def first_masks(
+    hparams: dict, weights: dict[str, Tensor], sparsity: float, earlier: Sequence[Stage]
+) -> dict[str, Tensor]:
     """Return the masks that a method begins with: another run's, random ones, or by magnitude."""
     method, scope = hparams["method"], hparams["scope"]
     if hparams["mask_file"]:
@@ -40,7 +43,7 @@ def first_masks(hparams: dict, weights: dict[str, Tensor], sparsity: float) -> d
     if method == "rp_uniform":
         return random_masks(weights, sparsity, hparams["seed"], scope)
     if method == "omp":
-        return magnitude_masks(dense_weights(hparams["dense_run"], weights), sparsity, scope)
+        return magnitude_masks(dense_weights(earlier[0], weights), sparsity, scope)
     return magnitude_masks(weights, sparsity, scope)
 
 
@@ -65,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoder, tokenizer = load_text_encoder(
         hparams["source"], hparams["pretrained"], hparams["dropout"], hparams["seed"]
     )
+    earlier = [find_dense_run(hparams, task)] if method == "omp" else []
     texts = {split: Texts(rows, tokenizer, hparams["max_tokens"]) for split, rows in task.rows.items()}
     weights = prunable(encoder, hparams["groups"], hparams["biases"])
 
@@ -72,13 +76,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     extra = {}
     if method in ("parp", "parp_p"):
         kind, extra = TextParpBrain, {"schedule": parp_schedule(hparams)}
-        prune_once_(weights, first_masks(hparams, weights, extra["schedule"].sparsity_after(0)))
+        prune_once_(weights, first_masks(hparams, weights, extra["schedule"].sparsity_after(0), earlier))
     elif method != "dense":
-        enforce_(encoder, first_masks(hparams, weights, hparams["sparsity"]))
+        enforce_(encoder, first_masks(hparams, weights, hparams["sparsity"], earlier))
     brain = kind(TextClassifier(encoder, task.labels), task, texts, hparams, run_opts, **extra)
     brain.train()
     begins_foreign = hparams["mask_file"] and method != "foreign"
-    finish_text(brain, recipe="text_parp", method=f"{method}_foreign" if begins_foreign else method)
+    finish_text(brain, "text_parp", f"{method}_foreign" if begins_foreign else method, earlier)
 
 
 if __name__ == "__main__":

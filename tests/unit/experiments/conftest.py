@@ -43,6 +43,23 @@ run |= {"seed": int(options["seed"]), "language": options["language"], "method":
 run["data"]["name"], run["config"]["method"] = options["corpus_name"], method
 (folder / "metrics.json").write_text(json.dumps(run))
 """
+# one training of several languages
+JOINT = """\
+import json, pathlib, sys
+words = [word for word in sys.argv[2:] if word != "--noprogressbar"]
+options = dict(zip([word.removeprefix("--") for word in words[::2]], words[1::2]))
+assert "language" not in options
+for language in json.loads(options.get("languages", '["es", "fr"]')):
+    folder = pathlib.Path(options["output_folder"], language)
+    folder.mkdir(parents=True)
+    run = json.loads(pathlib.Path("template.json").read_text())
+    run |= {"seed": int(options["seed"]), "language": language, "method": "dense"}
+    run["command"] = "python joint.py hparams/joint.yaml --data_folder PATH/speech"
+    run["data"]["name"] = options["corpus_name"]
+    run["config"] |= {"languages": ["es", "fr"], "updates": 20}
+    run["test"]["CER"] = {"es": 10.0, "fr": 20.0}[language]
+    (folder / "metrics.json").write_text(json.dumps(run))
+"""
 
 
 @pytest.fixture
@@ -52,7 +69,9 @@ def project(tmp_path, make_run):
     (recipe / "hparams").mkdir(parents=True)
     (tmp_path / "speech").mkdir()
     (recipe / "hparams" / "demo.yaml").write_text(SETTINGS)
+    (recipe / "hparams" / "joint.yaml").write_text(SETTINGS + "languages: [es, fr]\n")
     (recipe / "train.py").write_text(TRAIN)
+    (recipe / "joint.py").write_text(JOINT)
     template = make_run(recipe="toy", config={"lr": 0.001, "updates": 10})
     (recipe / "template.json").write_text(json.dumps(template))
 

@@ -12,7 +12,7 @@ from s3_speechbrain.experiments.evidence import (
     record_settings,
     recorded_options,
 )
-from s3_speechbrain.experiments.grid import Cell, Grid, Need
+from s3_speechbrain.experiments.grid import Cell, Grid, Need, read_grid
 from s3_speechbrain.experiments.jobs import make_plan
 from s3_speechbrain.experiments.settings import settings_key
 from s3_speechbrain.report.runs import config_key, load_evidence
@@ -61,11 +61,11 @@ def test_every_record_whose_command_still_says_its_settings_is_found(committed):
         record = record_settings(run, recipe)
         if record is not None and settings_key(job.settings) == settings_key(record):
             found += 1
-            assert match is not None, run["command"]
-            known = [(each["method"], config_key(each, "precision")) for each in (match, run)]
+            assert match, run["command"]
+            known = [(each["method"], config_key(each, "precision")) for each in (*match, run)]
             assert known[0] == known[1]  # the machine chose the precision
         else:  # defaults have changed since, and what the command says now is another run
-            assert match is None or config_key(match, "precision") != config_key(run, "precision")
+            assert not match or config_key(match[0], "precision") != config_key(run, "precision")
     assert found >= 85
 
 
@@ -80,8 +80,21 @@ def test_records_of_several_languages_answer_the_run_of_one(committed):
         )
         plan = make_plan([Grid("grid", {"mask": (cell,)})], ROOT)
         (job,) = plan.jobs.values()
-        assert config_key(evidence.find(job, plan), "precision") == config_key(run, "precision")
-        assert Evidence(wanted, ROOT).find(job, plan) is run
+        (match,) = evidence.find(job, plan)
+        assert config_key(match, "precision") == config_key(run, "precision")
+        assert Evidence(wanted, ROOT).find(job, plan) == [run]
+
+
+@pytest.mark.parametrize("missing", [None, "fr"])
+def test_one_training_of_several_languages_is_found_if_all_have_records(missing):
+    runs = [run for run in load_evidence(ROOT / "evidence").runs if run["language"] != missing]
+    grid = read_grid(ROOT / "experiments" / "many_languages.yaml")
+    plan = make_plan([grid], ROOT)
+    for entry in ("one_subnetwork", "one_dense_model", "masks_jointly"):
+        job = plan.jobs[plan.entries[f"many_languages: {entry}"][0]]
+        assert job.updates == 2000
+        found = Evidence(runs, ROOT).find(job, plan)
+        assert [run["language"] for run in found] == ([] if missing else list(job.languages))
 
 
 @pytest.mark.parametrize(
@@ -117,8 +130,8 @@ def test_another_setting_is_not_answered(make_run, change):
         for given in ({"method": "dense"}, {"method": "dense", **change})
     )
     evidence = Evidence([run], ROOT)
-    assert evidence.find(next(iter(plain.jobs.values())), plain) is run
-    assert evidence.find(next(iter(changed.jobs.values())), changed) is None
+    assert evidence.find(next(iter(plain.jobs.values())), plain) == [run]
+    assert evidence.find(next(iter(changed.jobs.values())), changed) == []
 
 
 def test_the_defaults_of_today_do_not_change_what_was_run(make_run):
@@ -140,7 +153,8 @@ def test_commands_are_taken_apart():
         "source": "whisper",
         "dense_run": "ELSEWHERE",
     }
-    assert command_options("python joint.py hparams/joint.yaml --lr 1") == ("", {})
+    assert command_options("python add_language.py hparams/add_language.yaml --lr 1") == ("", {})
+    assert command_options("python joint.py hparams/joint.yaml --lr 1") == ("joint.yaml", {"lr": 1})
 
 
 def test_nested_settings_of_records_become_options(make_run):

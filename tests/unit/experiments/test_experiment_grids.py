@@ -115,6 +115,7 @@ def test_a_fixed_axis_chooses_among_runs(project):
     ("text", "message"),
     [
         ("  a: {recipe: Toy/other}\n", "no such recipe: Toy/other; the recipes are Toy/toy"),
+        ("  a: {program: other.py}\n", "Toy/toy has no other.py"),
         ("  a: {file: other.yaml}\n", "no such YAML file"),
         ("  a: {set: {lrr: 1}}\n", "unknown option 'lrr'; did you mean lr"),
         ("  a: {}\n  a: {}\n", "not valid YAML"),

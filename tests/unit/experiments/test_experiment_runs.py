@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,23 @@ def test_a_chain_runs_and_is_kept(project, capsys, engine):
     assert project.go("run", path) == 0
     assert {path: path.stat().st_mtime_ns for path in project.results.rglob("begun")} == begun
     assert "4 of 4 done, 0 to run" in capsys.readouterr().out
+
+
+def test_one_training_of_several_languages_leaves_results_of_each(project, capsys):
+    path = project.write("  both: {program: joint.py, file: joint.yaml}\n")
+    assert project.go("run", path) == 0
+    told = capsys.readouterr().out
+    assert "toy/builtin/joint/both-seed-1: dev CER 12.0 %, test CER 15.0 % (mean of 2 languages)" in told
+    kept = [path.parent.name for path in (project.root / "evidence").rglob("*.json")]
+    assert sorted(kept) == ["es", "fr"]
+    assert project.go("status", path) == 0
+    assert "1 done, 0 running" in capsys.readouterr().out
+    shutil.rmtree(project.results)  # the evidence answers as well, if it has all of them
+    assert project.go("run", path) == 0
+    assert "1 of 1 done, 0 to run" in capsys.readouterr().out
+    next((project.root / "evidence").rglob("es/*.json")).unlink()
+    assert project.go("run", path, "--dry_run") == 0
+    assert "0 of 1 done, 1 to run" in capsys.readouterr().out
 
 
 def test_a_failure_stops_only_what_builds_on_it(project, capsys):
