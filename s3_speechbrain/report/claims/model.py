@@ -100,7 +100,7 @@ class Claim:
     published : str
         Numbers that the paper reports, with their source.
     grid : str
-        The experiments that make the evidence; empty where another program makes it.
+        The experiments that make the evidence.
     parts : callable
         Evidence to comparisons and facts.
     explanation : str
@@ -109,8 +109,8 @@ class Claim:
         What this project aims at, where it is another number than the paper's.
     after : str
         A command to run after the grid, where one is needed.
-    program : str
-        The command that makes the evidence, where it is no grid.
+    corpus : str
+        What the grid runs on.
     """
 
     name: str
@@ -123,13 +123,14 @@ class Claim:
     explanation: str
     goal: str = ""
     after: str = ""
-    program: str = ""
+    corpus: str = "prompts"
 
     @property
     def command(self) -> str:
         """The command that makes the evidence."""
-        grid = f"python -m s3_speechbrain.experiments run experiments/{self.grid}.yaml --data prompts=PATH"
-        return self.program or grid
+        return (
+            f"python -m s3_speechbrain.experiments run experiments/{self.grid}.yaml --data {self.corpus}=PATH"
+        )
 
 
 def verdict_of(difference: Difference, margin: float = 0.0) -> str:

@@ -220,10 +220,9 @@ PARP = (
         PAPER_NAME,
         "One subnetwork serves several languages",
         "one run for ten languages (abstract); its table is not verified",
-        "",
+        "many_languages",
         one_subnetwork_serves,
         "The dense model for all languages has the same pooled training; one model per language is the costlier way.",
-        program="(cd recipes/CommonVoice/parp && python joint.py hparams/joint.yaml --data_folder PATH --sparsity 0.5)",
     ),
     Claim(
         "overlap",
@@ -244,11 +243,10 @@ PARP = (
         PAPER_NAME,
         "PARP works for text encoders too",
         "BERT and XLNet (abstract); tasks and numbers are not verified",
-        "",
+        "text",
         text_encoders_too,
         "Error is the share of wrong labels; PARP has to be as good as dense finetuning at the smallest sparsity and "
         "better than the others at each.",
-        program="(cd recipes/Text/parp && python train.py hparams/demo.yaml --data_folder PATH --method parp "
-        "--sparsity 0.5)",
+        corpus="movie",
     ),
 )
