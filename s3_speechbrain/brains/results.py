@@ -18,10 +18,10 @@ from s3_speechbrain.brains.banking import entry_of, keep_entry
 from s3_speechbrain.brains.batches import read_audio
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.errors import by_utterance, in_words
-from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.keeping import keep_model
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.brains.multilingual import MultilingualBrain
+from s3_speechbrain.brains.record import shared_fields
 from s3_speechbrain.brains.stages import Stage, cost_of_stages
 from s3_speechbrain.maskbank import Backbone
 from s3_speechbrain.report import plot_curves, plot_layer_sparsity, write_metrics
@@ -208,40 +208,20 @@ def collect_metrics(
         key=lambda row: (row.get(f"mean_{error}", row[f"valid_{error}"]), -row["epoch"]),
     )
     sparsity = brain.sparsity()
-    stored, counted = brain.stored(), brain.count_parameters()
     brain.keep_time()
     metrics = {
         "recipe": recipe,
         "method": method,
-        "backbone": backbone_name(vars(hparams)),
         "language": corpus.language,
-        "seed": hparams.seed,
         "data": {
             "name": corpus.name,
             "train_minutes": corpus.train_minutes,
             "manifest_sha256": corpus.sha256,
         },
-        "sparsity": {name: sparsity[name] for name in ("masked", "linears", "model")},
         "dev": {name: best[f"valid_{name}"] for name in tests["test"]},
         "test": tests["test"],
-        "cost": {
-            "wall_s": history.seconds,
-            "updates": rounds[-1]["updates"],
-            "best_update": best["updates"],
-            "peak_rss_mb": measure.peak_rss_mb(),
-            "trainable": counted.trainable,
-            **history.counts,
-        },
-        "size": {
-            "parameters": counted.total,
-            "bytes_per_language": stored.packed,
-            "bytes_bound": stored.bound,
-        },
-        "versions": measure.versions(),
-        "command": hparams.run["command"],
-        "config_hash": hparams.run["config_hash"],
         "config": tuned_settings(brain),
-        "history": rounds,
+        **shared_fields(hparams, history, rounds, best, sparsity, brain.count_parameters(), brain.stored()),
         **brain.details(),
     }
     others = {name: rates for name, rates in tests.items() if name != "test"}

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from s3_speechbrain import measure
 from s3_speechbrain.brains.errors import by_utterance
 from s3_speechbrain.brains.experiment import backbone_name
+from s3_speechbrain.brains.record import shared_fields
 from s3_speechbrain.brains.sampling import by_duration
 from s3_speechbrain.brains.stages import Stage, cost_of_stages, find_run
 from s3_speechbrain.brains.updates import UpdateBrain
@@ -285,36 +286,17 @@ def finish_text(brain: TextBrain, recipe: str, method: str, earlier: Sequence[St
         "recipe": recipe,
         "task": "text",
         "method": method if method in METHODS else f"{BASELINE_PREFIX}{method}",
-        "backbone": backbone_name(vars(hparams)),
         "language": hparams.language,
-        "seed": hparams.seed,
         "data": {
             "name": task.name,
             "train_examples": len(task.rows["train"]),
             "manifest_sha256": task.sha256,
         },
-        "sparsity": {name: sparsity[name] for name in ("masked", "linears", "model")},
         "dev": {ERROR: best[f"valid_{ERROR}"]},
         "test": {ERROR: test},
-        "cost": {
-            "wall_s": history.seconds,
-            "updates": history.rounds[-1]["updates"],
-            "best_update": best["updates"],
-            "peak_rss_mb": measure.peak_rss_mb(),
-            "trainable": counted.trainable,
-            **history.counts,
-        },
-        "size": {
-            "parameters": counted.total,
-            "bytes_per_language": stored.packed,
-            "bytes_bound": stored.bound,
-        },
         "speed": speed,
-        "versions": measure.versions(),
-        "command": hparams.run["command"],
-        "config_hash": hparams.run["config_hash"],
         "config": {name: getattr(hparams, name) for name in TUNED if hasattr(hparams, name)},
-        "history": history.rounds,
+        **shared_fields(hparams, history, history.rounds, best, sparsity, counted, stored),
         "utterances": by_utterance(answers, "PER"),  # a label is a text of one word
         "per_layer_sparsity": sparsity["per_layer"],
     }
