@@ -20,6 +20,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.grid import plain
 from s3_speechbrain.experiments.jobs import Job, Plan
 from s3_speechbrain.experiments.settings import APART, ELSEWHERE, builds_on, resolve, settings_key
+from s3_speechbrain.report.compute import own
 from s3_speechbrain.report.gather import canonical_name, portable
 from s3_speechbrain.report.metrics import dump, read_metrics, write_text_atomic
 from s3_speechbrain.report.runs import Run
@@ -257,7 +258,7 @@ def keep(metrics_file: Path, evidence: Path, replace: bool = False) -> Kept:
 
 def seconds_of(run: Run) -> float:
     """Return what a run took by itself, without stages that another run trained."""
-    return float(run["cost"].get("own_wall_s", run["cost"]["wall_s"]))
+    return float(own(run, "wall_s"))
 
 
 def _read(text: str) -> Any:

@@ -48,6 +48,7 @@ PARTS = (
     ("Error against time", "pareto"),
     ("Deployment", "deployment"),
     ("Benchmarks", "benchmarks"),
+    ("Compute", "compute"),
     ("Software", "versions"),
 )
 

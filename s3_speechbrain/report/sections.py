@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from s3_speechbrain.report.benchmarks import BENCHMARK_SECTIONS, benchmarks
 from s3_speechbrain.report.claims import CLAIM_SECTIONS
+from s3_speechbrain.report.compute import compute
 from s3_speechbrain.report.cross_lingual import cross_lingual
 from s3_speechbrain.report.deployment import deployment
 from s3_speechbrain.report.every_setting import every_run
@@ -136,6 +137,7 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "pareto": pareto,
     "deployment": deployment,
     "benchmarks": benchmarks,
+    "compute": compute,
     "versions": versions,
     "runs": every_run,
     **CLAIM_SECTIONS,
