@@ -72,7 +72,7 @@ def test_commands_seeds_and_effort_are_told(evidence, make_run):
 def test_no_evidence_gives_a_whole_page_of_empty_cells():
     page = results_page(NOTHING)
     assert row(page, "masks")[1:] == [""] * 8
-    assert page.count("\n## ") == 16
+    assert page.count("\n## ") == 17
     assert all(SECTIONS[name](NOTHING) for name in SECTIONS)
 
 
