@@ -43,7 +43,9 @@ def title(run: Run) -> str:
     if run["method"] == "s6":
         return BOTH
     if selector and run.get("units"):
-        return run["method"].removeprefix(BASELINE_PREFIX).replace("_", " ")
+        strategy = run["method"].removeprefix(f"{BASELINE_PREFIX}{selector}_")
+        known = STRUCTURED.get(strategy) or STRUCTURED.get(f"{BASELINE_PREFIX}{strategy}", strategy)
+        return f"{SELECTORS[selector]} and {known}"
     return SELECTORS[selector] if selector else STRUCTURED.get(run["method"], run["method"])
 
 

@@ -33,8 +33,10 @@ def places(evidence: Evidence, wanted: Callable[[Run], bool]) -> dict[Place, lis
 
 
 def network_updates(run: Run) -> int:
-    """Count the updates of all stages that train the network itself, that is, not its token detector."""
+    """Count the updates of the stages that train the network itself: no detector, no teacher that it leaves aside."""
     stages = [stage for stage in value_of(run, "cost.stages", []) if "detector" not in stage["name"]]
+    if value_of(run, "config.start_from") in ("pretrained", "scratch"):
+        stages = stages[-1:]
     return sum(stage["updates"] for stage in stages) or run["cost"]["updates"]
 
 

@@ -54,19 +54,19 @@ def masks_reach_dense(evidence: Evidence) -> list[Part]:
     parts = [versus(masks, dense, NOISE), versus(masks, dense, 0.0, main=False)]
     for method, title in (("frozen", "frozen encoder, head alone"), ("lora", "LoRA"), ("bitfit", "BitFit")):
         parts.append(versus(masks, (title, candidates(evidence, lambda run, m=method: run["method"] == m))))
-    return [*parts, _twice_as_long(evidence), *_other_backbones(evidence)]
+    return [*parts, *_twice_as_long(evidence), *_other_backbones(evidence)]
 
 
-def _twice_as_long(evidence: Evidence) -> Part:
-    """Compare masks with dense finetuning where both trained longer: do masks only need more time?"""
-    sides = [
-        (
-            f"{title}, twice as long",
-            candidates(evidence, lambda run, k=kind: k(run) and trained_for(run) == TWICE),
-        )
-        for title, kind in (("masks", _is_mask), ("dense finetuning", _dense))
-    ]
-    return versus(sides[0], sides[1], NOISE, main=False)
+def _twice_as_long(evidence: Evidence) -> list[Part]:
+    """Compare masks with dense finetuning where both trained longer, if they did: do masks only need more time?"""
+    masks, dense = (
+        candidates(evidence, lambda run, k=kind: k(run) and trained_for(run) == TWICE)
+        for kind in (_is_mask, _dense)
+    )
+    if not masks or not dense:
+        return []
+    titles = ("masks, twice as long", "dense finetuning, twice as long")
+    return [versus((titles[0], masks), (titles[1], dense), NOISE, main=False)]
 
 
 def _other_backbones(evidence: Evidence) -> list[Part]:

@@ -1,6 +1,7 @@
 """The claims of S6-DAMON (submitted to ICLR 2023, openreview 3dH2aqKGzZe, withdrawn) and its reviewers' questions."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from s3_speechbrain.report.claims.choosing import (
     Candidates,
@@ -130,7 +131,20 @@ def both_together(evidence: Evidence) -> list[Part]:
         parts += _references(evidence, (title, found), error)[:1]
         parts.append(_speed(title, list(ours.settings.values()), speed))
         parts += _references(evidence, (title, found), BOTH_GOAL, main=False)
+        parts += _in_one_schedule(evidence, keep, speed)
     return parts
+
+
+def _in_one_schedule(evidence: Evidence, keep: tuple[float, float], speed: float) -> list[Part]:
+    """Judge what is not the paper's way: pretrained weights pruned once, then trained on SALAD's frames in one go."""
+    found = _units(
+        evidence, "baseline_salad_structured_one_shot", keep, _with_only("start_from", "pretrained")
+    )
+    if not found:
+        return []
+    title = f"SALAD and one-shot pruning in one schedule, {keep[0]:g} to {keep[1]:g} of the units"
+    reference = _references(evidence, (title, found), BOTH_GOAL, main=False)[:1]
+    return [*reference, replace(_speed(title, list(best(title, found).settings.values()), speed), main=False)]
 
 
 def _fast_enough(found: Candidates, wanted: float) -> Candidates:

@@ -118,7 +118,7 @@ def test_all_compressed_networks_meet_in_one_table_the_cheapest_first(evidence):
     found = rows(pareto(evidence))
     assert [(row[0], row[1], row[2], row[3]) for row in found] == [
         ("both (S6-DAMON)", "0.490", "0.500", "0.375"),
-        ("uniform safari", "0.500", "0.500", "0.375"),
+        ("uniform skipping and SAFARI", "0.500", "0.500", "0.375"),
         ("SAFARI", "1.000", "0.500", "0.625"),
         ("random units", "1.000", "0.500", "0.625"),
         ("SALAD", "0.500", "1.000", "0.750"),
@@ -128,6 +128,14 @@ def test_all_compressed_networks_meet_in_one_table_the_cheapest_first(evidence):
     assert found[0][4:6] == ["0.0100", "0.500"]
     assert found[0][-1] == "35.0"  # 27 against 20
     assert found[4][5] == ""  # the dense network was not timed beside it
+
+
+@pytest.mark.parametrize(("begins", "updates"), [("teacher", 600), ("pretrained", 200)])
+def test_only_what_trains_the_network_itself_counts(make_run, begins, updates):
+    stages = [("teacher", 400), ("detector", 300), ("final", 200)]
+    run = make_run(config={"start_from": begins})
+    run["cost"]["stages"] = [{"name": name, "updates": count} for name, count in stages]
+    assert network_updates(run) == updates
 
 
 def test_a_figure_for_time_and_one_for_macs(evidence):
