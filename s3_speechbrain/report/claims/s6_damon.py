@@ -104,7 +104,9 @@ def fewer_tokens(evidence: Evidence) -> list[Part]:
     """(xii) SALAD at half of the frames: what it costs, and against every other selector."""
     salad = ("SALAD", _tokens(evidence, "salad"))
     rivals = [(SELECTORS[name], _tokens(evidence, name)) for name in RIVAL_SELECTORS]
-    return [*_references(evidence, salad, TOKEN_GOAL), *against_all(salad, rivals)]
+    at_once = ("SALAD in one schedule", _tokens(evidence, "salad", _with_only("start_from", "pretrained")))
+    beside = _references(evidence, at_once, TOKEN_GOAL, main=False)[:1] if at_once[1] else []
+    return [*_references(evidence, salad, TOKEN_GOAL), *beside, *against_all(salad, rivals)]
 
 
 def fewer_structures(evidence: Evidence) -> list[Part]:
