@@ -164,15 +164,19 @@ def _body(found: Judged) -> str:
 
 
 def _contenders(compared: Sequence[Comparison]) -> list[Contender]:
-    """List all sides once, each with the languages that it is compared in."""
-    seen: dict[tuple, Contender] = {}
+    """List all sides once, each with the languages that it is compared in; no row is a part of another one."""
+    seen: dict[tuple[str, frozenset], Contender] = {}
     for part in compared:
         for side in (part.ours, part.theirs):
             shown = side.only(part.difference.languages)
             # pooled sides make new settings, which equal each other only by their runs
-            key = (shown.title, *(tuple(map(id, s.runs)) for s in shown.settings.values()))
-            seen.setdefault(key, shown)
-    return list(seen.values())
+            cells = frozenset((place, *map(id, setting.runs)) for place, setting in shown.settings.items())
+            seen.setdefault((shown.title, cells), shown)
+    return [
+        side
+        for (title, cells), side in seen.items()
+        if not any(title == other and cells < more for other, more in seen)
+    ]
 
 
 def _sides_table(sides: Sequence[Contender]) -> str:
