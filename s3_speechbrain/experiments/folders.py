@@ -17,9 +17,7 @@ def folder_of(job: Job, results: Path) -> Path:
 def results_of(job: Job, results: Path) -> list[Path]:
     """Return the files in which a job leaves its results: one for each of its languages."""
     folder = folder_of(job, results)
-    if len(job.languages) == 1:
-        return [folder / METRICS]
-    return [folder / language / METRICS for language in job.languages]
+    return [folder / language / METRICS for language in (job.languages if job.is_joint else ("",))]
 
 
 def is_complete(job: Job, results: Path) -> bool:

@@ -61,9 +61,14 @@ class Job:
         return tuple(map(str, several)) if several else (str(self.settings.get("language", "")),)
 
     @property
+    def is_joint(self) -> bool:
+        """Whether it is of a recipe for several languages, be it given one alone: each then has a folder."""
+        return bool(self.settings.get("languages"))
+
+    @property
     def language(self) -> str:
-        """Of the data, or ``joint`` if there are several."""
-        return self.languages[0] if len(self.languages) == 1 else "joint"
+        """Of the data, or ``joint``."""
+        return "joint" if self.is_joint else self.languages[0]
 
     @property
     def seed(self) -> int:

@@ -49,7 +49,7 @@ def make_task(job: Job, jobs: Mapping[str, Job], places: Places, threads: int) -
     folder = folder_of(job, places.results)
     data = str(places.data.get(job.corpus, job.corpus))
     options = {"data_folder": data, **{name: job.corpus for name in NAMED if name in job.settings}}
-    if len(job.languages) == 1:
+    if not job.is_joint:
         options["language"] = job.language
     options |= {"seed": job.seed, **job.options}
     if job.source != "builtin":

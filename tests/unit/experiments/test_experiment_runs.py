@@ -59,6 +59,12 @@ def test_one_training_of_several_languages_leaves_results_of_each(project, capsy
     assert "0 of 1 done, 1 to run" in capsys.readouterr().out
 
 
+def test_a_recipe_for_several_languages_may_be_given_one(project):
+    path = project.write("  one: {program: joint.py, file: joint.yaml, set: {languages: [fr]}}\n")
+    assert project.go("run", path) == 0
+    assert [path.parent.name for path in (project.root / "evidence").rglob("*.json")] == ["fr"]
+
+
 def test_a_failure_stops_only_what_builds_on_it(project, capsys):
     path = project.write(
         "  bad: {set: {method: fail}}\n  good: {set: {lr: 0.2}}\n"
