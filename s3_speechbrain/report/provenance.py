@@ -8,10 +8,17 @@ from pathlib import Path
 def portable_path(text: str) -> str:
     """Replace an absolute or home path, or each in a list, by ``PATH/`` and its last name; leave other text alone."""
     if text.startswith("[") and text.endswith("]"):
-        return f"[{', '.join(portable_path(part.strip()) for part in text[1:-1].split(','))}]"
+        return f"[{', '.join(_portable_part(part.strip()) for part in text[1:-1].split(','))}]"
     if text.startswith(("/", "~/")) and len(text.split()) == 1:
         return f"PATH/{Path(text).name}".rstrip("/")
     return text
+
+
+def _portable_part(text: str) -> str:
+    """Clean one entry of a list, which may stand in quotes; they stay where there is nothing to clean."""
+    bare = text.strip("\"'")
+    cleaned = portable_path(bare)
+    return text if cleaned == bare else cleaned
 
 
 def portable_command(command: str) -> str:

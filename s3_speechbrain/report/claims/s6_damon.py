@@ -195,7 +195,7 @@ def reviewers_ablations(evidence: Evidence) -> list[Part]:
     parts.append(versus(salad, ("SALAD, cut before the positions", before)))
     dropped = _tokens(evidence, "salad", _with_only("tokens.reduce", "drop"))
     parts.append(versus(salad, ("SALAD, other frames dropped", dropped)))
-    more = _tokens(evidence, "salad", _with_only("detector.unlabelled", "rest"))
+    more = _tokens(evidence, "salad", lambda run: variant(run).startswith("unlabelled "))
     parts.append(versus(("SALAD, unlabelled data too", more), salad))
     foreign = _tokens(evidence, "salad", lambda run: variant(run).startswith("detector of "))
     parts.append(versus(("SALAD, detector of another language", foreign), salad, NOISE))
