@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from s3_speechbrain.report.claims.model import (
-    LARGE,
+    ENOUGH,
     LEVEL,
     MISSING,
-    NOISE,
+    SCATTER,
     Claim,
     Comparison,
     Contender,
@@ -32,11 +32,12 @@ RULES = (
     "lower. **Better** holds if the whole 95 % interval is below 0 and does not hold if it is above; **no worse than "
     "by M %** asks the same of M; all else is undecided. The interval is a bootstrap of "
     f"{DRAWS:,} draws: utterances within each language, and trainings within each side where there are several; p "
-    "flips the sign of utterances and so speaks of these trainings alone. Where runs did not record their utterances "
-    "there are only means: then every pair of language and seed has to agree and the exact two-sided sign test to "
-    f"give less than {LEVEL:g}, which takes six pairs (five that agree give 0.0625). One training against one (`one "
-    f"run each`) decides only if the interval excludes zero and the change is larger than {LARGE:g} %, since training "
-    f"noise is about {NOISE:g} %. A claim holds if all of its main parts hold and does not hold if one does not; the "
+    "flips the sign of utterances and so speaks of these trainings alone. With fewer than "
+    f"{ENOUGH} trainings a side in each language a verdict allows for what a seed changes: the interval counts as at "
+    f"least {SCATTER:g} % to each side, divided by the root of the number of trainings (measured on few seeds so far). "
+    "Where it decides nothing, or runs did not record their utterances, every pair of language and seed has to agree "
+    f"and the exact two-sided sign test to give less than {LEVEL:g}, which takes six pairs (five that agree give "
+    "0.0625). A claim holds if all of its main parts hold and does not hold if one does not; the "
     "overview shows the part that decides. Settings of a method compete on dev, at one length of the last training "
     "where both sides have it."
 )

@@ -158,7 +158,7 @@ def test_foreign_masks_of_all_languages_count_together(told):
         )
 
     languages = ("en", "fr", "it")
-    runs = [run(s, t, 20 if s == t else 19) for s in languages for t in languages]
+    runs = [run(s, t, 20 if s == t else 15) for s in languages for t in languages]
     found = verdict("foreign_masks", *runs, run("en", "fr", 90) | {"sparsity": {"masked": 0.5}})
     assert found.verdict == HOLDS
     assert found.parts[0].difference.runs == (6, 3)
