@@ -10,8 +10,8 @@ from s3_speechbrain.report.runs import Evidence, Setting
 
 HOLDS, FAILS, UNDECIDED, MISSING = "holds", "does not hold", "undecided", "not measured"
 NOISE = 3.0  # percent: what "as good as" allows
-# Percent: nineteen of twenty pairs of trainings that differ in their seed alone differ by less. Settings with several
-# seeds, few as they are, scatter by 6 % (standard deviation, pooled): 1.96 * sqrt(2) * 6.
+# Percent: nineteen of twenty pairs of trainings that differ in their seed alone differ by less. Of the settings with
+# several seeds, few as they are, the one that scatters most has a standard deviation of 6 %: 1.96 * sqrt(2) * 6.
 SCATTER = 16.0
 ENOUGH = 3  # trainings of each side in a language: then the bootstrap over seeds tells the scatter itself
 LEVEL = 0.05
