@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.engines import Engine, LocalEngine, SubmititEngine
-from s3_speechbrain.experiments.evidence import Evidence, keep, seconds_of
+from s3_speechbrain.experiments.evidence import Evidence, keep
 from s3_speechbrain.experiments.folders import folder_of, is_complete, results_of
 from s3_speechbrain.experiments.grid import read_grid
 from s3_speechbrain.experiments.jobs import Job, Plan, make_plan, with_needed
@@ -22,6 +22,7 @@ from s3_speechbrain.experiments.pace import Pace, in_words
 from s3_speechbrain.experiments.resources import cores, free_memory_gb, share_out
 from s3_speechbrain.experiments.runner import Runner, states
 from s3_speechbrain.experiments.tasks import Places, check_places, make_task
+from s3_speechbrain.report.compute import own
 from s3_speechbrain.report.metrics import read_metrics
 from s3_speechbrain.report.runs import Run, load_evidence
 from s3_speechbrain.report.schema import error_name
@@ -63,7 +64,7 @@ class Scene:
         """What is known about the time that jobs take."""
         jobs = self.plan.jobs
         return Pace(
-            (jobs[key].kind, jobs[key].updates, sum(map(seconds_of, runs)))
+            (jobs[key].kind, jobs[key].updates, sum(own(run, "wall_s") for run in runs))
             for key, runs in self.known.items()
         )
 

@@ -5,7 +5,7 @@ A record of the evidence is taken back to settings: its command, read with today
 """
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.grid import plain
 from s3_speechbrain.experiments.jobs import Job, Plan
 from s3_speechbrain.experiments.settings import APART, ELSEWHERE, builds_on, resolve, settings_key
-from s3_speechbrain.report.compute import own
 from s3_speechbrain.report.gather import canonical_name, portable
 from s3_speechbrain.report.metrics import dump, read_metrics, write_text_atomic
 from s3_speechbrain.report.runs import Run
@@ -256,19 +255,9 @@ def keep(metrics_file: Path, evidence: Path, replace: bool = False) -> Kept:
     return Kept(place, state)
 
 
-def seconds_of(run: Run) -> float:
-    """Return what a run took by itself, without stages that another run trained."""
-    return float(own(run, "wall_s"))
-
-
 def _read(text: str) -> Any:
     try:
         value = yaml_parser().load(text)
     except ruamel.yaml.error.YAMLError:
         return text
     return plain(value)
-
-
-def past(jobs: Sequence[tuple[Job, Run]]) -> list[tuple[str, int, float]]:
-    """Return kind, updates and seconds of jobs whose results are known."""
-    return [(job.kind, job.updates, seconds_of(run)) for job, run in jobs]

@@ -12,7 +12,7 @@ from s3_speechbrain.errors import UserError
 PLACES = ("recipe", "program", "file", "corpus", "source")  # of a cell, beside its options
 DEFAULTS = {"program": "train.py", "file": "demo.yaml", "source": "builtin"}
 KEYS = (*PLACES, "set", "vary", "needs")
-OF_THE_RUNNER = ("data_folder", "corpus_name", "output_folder", "unpack_folder", "threads")
+OF_THE_RUNNER = ("data_folder", "corpus_name", "task", "output_folder", "unpack_folder", "threads")
 
 
 @dataclass(frozen=True)
