@@ -4,6 +4,7 @@ Two sides are paired by language and, within a language, by utterance. Everythin
 numbers that it is given: the same evidence always gives the same page.
 """
 
+import math
 import statistics
 import zlib
 from collections import Counter
@@ -15,6 +16,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from s3_speechbrain.report.runs import Setting
+from s3_speechbrain.report.scatter import Scatter
 from s3_speechbrain.report.schema import error_name, value_of
 
 DRAWS = 2000
@@ -54,7 +56,7 @@ class Difference:
     change : float
         Of the mean error over languages, in percent of the other side's.
     interval : (float, float), optional
-        The middle 95 % of the bootstrap; None without utterances.
+        95 %, of utterances and seeds together; None without utterances, or where no setting has several seeds.
     p : float
         Two-sided: of sign flips over utterances; without utterances that of the sign test over `changes`.
     languages : tuple of str
@@ -99,13 +101,15 @@ def _side(setting: Setting, clips: str | None) -> Side:
     return Side(errors, edits.astype(float), lengths.astype(float))
 
 
-def compare(pairs: Mapping[str, Pair]) -> Difference | None:
+def compare(pairs: Mapping[str, Pair], scatter: Scatter | None = None) -> Difference | None:
     """Compare two settings over languages; None where no language has both.
 
     Parameters
     ----------
     pairs : mapping of str to pair of Side
         Ours and the other, by language.
+    scatter : Scatter, optional
+        What a seed changes; without it there is no interval.
 
     Returns
     -------
@@ -120,15 +124,44 @@ def compare(pairs: Mapping[str, Pair]) -> Difference | None:
     if base == 0:
         return None
     changes = tuple(change for pair in pairs.values() for change in _changes(*pair))
+    change = 100 * (statistics.fmean(ours for ours, _ in means) / base - 1)
+    reach = scatter.reach(_shares(pairs, means)) if scatter else 0.0
     return Difference(
-        change=100 * (statistics.fmean(ours for ours, _ in means) / base - 1),
-        interval=bootstrap(pairs) if measured else None,
+        change=change,
+        interval=widened(bootstrap(pairs), change, reach) if measured and scatter else None,
         p=flip_test(pairs) if measured else sign_test(changes),
         languages=tuple(pairs),
         runs=tuple(sum(len(pair[place].errors) for pair in pairs.values()) for place in (0, 1)),
         utterances=sum(ours.edits.shape[1] for ours, _ in pairs.values()) if measured else 0,
         changes=changes,
     )
+
+
+def _shares(pairs: Mapping[str, Pair], means: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
+    sums = [sum(column) for column in zip(*means, strict=True)]
+    return [
+        (mean / total, len(side.errors))
+        for pair, each in zip(pairs.values(), means, strict=True)
+        for side, mean, total in zip(pair, each, sums, strict=True)
+        if total > 0
+    ]
+
+
+def widened(interval: tuple[float, float], change: float, reach: float) -> tuple[float, float]:
+    """Add to an interval around a change another, independent source of chance: squares of half widths add.
+
+    Parameters
+    ----------
+    interval : (float, float)
+        Percent, around `change`.
+    change : float
+        Percent.
+    reach : float
+        Half width of the other source, in percent of the ratio ``1 + change / 100``.
+    """
+    other = reach * (1 + change / 100)
+    low, high = (math.hypot(change - edge, other) for edge in interval)
+    return change - low, change + high
 
 
 def _rate(side: Side, measured: bool) -> float:
@@ -163,27 +196,18 @@ def _weights(language: str, utterances: int, draws: int) -> np.ndarray:
     return np.bincount(places.ravel(), minlength=draws * utterances).reshape(draws, utterances).astype(float)
 
 
-def _drawn_errors(side: Side, weights: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    runs, draws = len(side.edits), len(weights)
-    errors = (weights @ side.edits.T) / np.maximum(weights @ side.lengths, 1)[:, None]
-    if runs == 1:
-        return errors[:, 0]
-    taken = (generator.random((draws, runs)) * runs).astype(np.int64)
-    return np.take_along_axis(errors, taken, axis=1).mean(1)
-
-
 def bootstrap(pairs: Mapping[str, Pair], draws: int = DRAWS) -> tuple[float, float]:
-    """Return the 95 % interval of the relative change, in percent.
+    """Return the 95 % interval of the relative change over utterances, in percent.
 
-    Each draw takes as many utterances of each language with replacement, the same for both sides, and as many
-    trainings of each side where there are several. Languages are not drawn: they are those that are claimed.
+    Each draw takes as many utterances of each language with replacement, the same for both sides. Trainings of a side
+    are averaged; what another seed would change is `Scatter`'s part. Languages are not drawn: they are those that are
+    claimed.
     """
-    generator = np.random.default_rng(SEED)
     sums = np.zeros((2, draws))
     for language, pair in pairs.items():
         weights = _weights(language, pair[0].edits.shape[1], draws)
         for place, side in enumerate(pair):
-            sums[place] += _drawn_errors(side, weights, generator)
+            sums[place] += (weights @ side.edits.mean(0)) / np.maximum(weights @ side.lengths, 1)
     ratios = np.full(draws, BOUNDLESS)  # of draws in which the other side has no errors at all
     ratios[sums[0] == 0] = 1.0
     np.divide(sums[0], sums[1], out=ratios, where=sums[1] > 0)
@@ -201,7 +225,7 @@ def flip_test(pairs: Mapping[str, Pair], draws: int = DRAWS) -> float:
     """Return the two-sided p-value of sign flips: under the null hypothesis an utterance may change sides.
 
     The statistic is the difference of the mean errors over languages. Trainings of a side are averaged first, so the
-    test speaks of these trainings; how much another seed would change is in the interval alone.
+    test speaks of these trainings; what another seed would change is in the interval alone.
     """
     parts = [
         (ours.edits.mean(0) - theirs.edits.mean(0)) / max(ours.lengths.sum(), 1)

@@ -1,19 +1,15 @@
 """Claims as data, and the rules that turn comparisons into verdicts."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from s3_speechbrain.report.paired import Difference, compare, paired, sign_test
 from s3_speechbrain.report.runs import Evidence, Setting
+from s3_speechbrain.report.scatter import Scatter
 
 HOLDS, FAILS, UNDECIDED, MISSING = "holds", "does not hold", "undecided", "not measured"
 NOISE = 3.0  # percent: what "as good as" allows
-# Percent: nineteen of twenty pairs of trainings that differ in their seed alone differ by less. Of the settings with
-# several seeds, few as they are, the one that scatters most has a standard deviation of 6 %: 1.96 * sqrt(2) * 6.
-SCATTER = 16.0
-ENOUGH = 3  # trainings of each side in a language: then the bootstrap over seeds tells the scatter itself
 LEVEL = 0.05
 
 
@@ -41,19 +37,23 @@ class Comparison:
         0 asks whether ours is better; M asks whether it is no worse than by M percent of the other's error.
     main : bool
         Whether the claim's verdict depends on it.
+    scatter : Scatter, optional
+        What a seed changes, of the evidence that both come from.
     """
 
     ours: Contender
     theirs: Contender
     margin: float = 0.0
     main: bool = True
+    scatter: Scatter | None = None
 
     @cached_property
     def difference(self) -> Difference | None:
         """What the comparison finds; None where no language has both."""
         shared = [place for place in self.ours.settings if place in self.theirs.settings]
         return compare(
-            {place: paired(self.ours.settings[place], self.theirs.settings[place]) for place in shared}
+            {place: paired(self.ours.settings[place], self.theirs.settings[place]) for place in shared},
+            self.scatter,
         )
 
     @property
@@ -140,21 +140,14 @@ class Claim:
 def verdict_of(difference: Difference, margin: float = 0.0) -> str:
     """Judge a difference: better than the other side (margin 0), or no worse than by a margin in percent.
 
-    With an interval, the claim holds if all of it is below the margin and does not hold if all of it is above. With
-    fewer than `ENOUGH` trainings a side in each language the interval tells little of what a seed changes: it is made
-    as wide as `SCATTER`, divided by the root of the number of trainings, if it is not. Without utterances, or where
-    such an interval decides nothing, all pairs of language and seed have to agree, and be so many that the exact
-    two-sided sign test gives less than `LEVEL`, that is six or more.
+    With an interval, the claim holds if all of it is below the margin and does not hold if all of it is above. Without
+    one, all pairs of language and seed have to agree, and be so many that the exact two-sided sign test gives less
+    than `LEVEL`, that is six or more.
     """
     if difference.interval is None:
         return _by_signs(difference.changes, margin)
     low, high = difference.interval
-    few = min(difference.runs) < ENOUGH * len(difference.languages)
-    if few:
-        reach = SCATTER / math.sqrt(min(difference.runs))
-        low, high = min(low, difference.change - reach), max(high, difference.change + reach)
-    found = HOLDS if high < margin else FAILS if low > margin else UNDECIDED
-    return _by_signs(difference.changes, margin) if few and found == UNDECIDED else found
+    return HOLDS if high < margin else FAILS if low > margin else UNDECIDED
 
 
 def _by_signs(changes: Sequence[float], margin: float) -> str:

@@ -1,14 +1,12 @@
 """The claims as tables: all of them with their verdicts, and for each what was compared."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from s3_speechbrain.report.claims.model import (
-    ENOUGH,
     LEVEL,
     MISSING,
-    SCATTER,
     Claim,
     Comparison,
     Contender,
@@ -23,24 +21,34 @@ from s3_speechbrain.report.claims.s6_damon import S6_DAMON
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, manifests_note
 from s3_speechbrain.report.paired import DRAWS, Difference
 from s3_speechbrain.report.runs import Evidence, mean_over
+from s3_speechbrain.report.scatter import Scatter, scatter_of
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.tables import Table, markdown, number, number_range, spread
 
 CLAIMS = (*S3_ROUTER, *PARP, *S6_DAMON)
-RULES = (
-    "A change is relative, of the mean test error over the languages that both sides have, negative where ours is "
-    "lower. **Better** holds if the whole 95 % interval is below 0 and does not hold if it is above; **no worse than "
-    "by M %** asks the same of M; all else is undecided. The interval is a bootstrap of "
-    f"{DRAWS:,} draws: utterances within each language, and trainings within each side where there are several; p "
-    "flips the sign of utterances and so speaks of these trainings alone. With fewer than "
-    f"{ENOUGH} trainings a side in each language a verdict allows for what a seed changes: the interval counts as at "
-    f"least {SCATTER:g} % to each side, divided by the root of the number of trainings (measured on few seeds so far). "
-    "Where it decides nothing, or runs did not record their utterances, every pair of language and seed has to agree "
-    f"and the exact two-sided sign test to give less than {LEVEL:g}, which takes six pairs (five that agree give "
-    "0.0625). A claim holds if all of its main parts hold and does not hold if one does not; the "
-    "overview shows the part that decides. Settings of a method compete on dev, at one length of the last training "
-    "where both sides have it."
-)
+
+
+def rules(scatter: Scatter | None) -> str:
+    """Say how verdicts are made."""
+    if scatter is None:
+        seeds = "No setting has been trained with several seeds yet, so that there are no intervals."
+    else:
+        seeds = (
+            f"Over all settings with several seeds that is a standard deviation of {number(scatter.percent, 1)} % of "
+            f"the error, with {scatter.freedom} degrees of freedom."
+        )
+    return (
+        "A change is relative, of the mean test error over the languages that both sides have, negative where ours is "
+        "lower. **Better** holds if the whole 95 % interval is below 0 and does not hold if it is above; **no worse "
+        "than by M %** asks the same of M; all else is undecided. The interval adds up two sources of chance: other "
+        f"utterances (a bootstrap of {DRAWS:,} draws within each language) and other seeds (Student's t with what "
+        f"trainings that differ in the seed alone differ by). {seeds} p flips the sign of utterances and so speaks of "
+        "these trainings alone. Where runs did not record their utterances, every pair of language and seed has to "
+        f"agree and the exact two-sided sign test to give less than {LEVEL:g}, which takes six pairs (five that agree "
+        "give 0.0625). A claim holds if all of its main parts hold and does not hold if one does not; the overview "
+        "shows the part that decides. Settings of a method compete on dev, at one length of the last training where "
+        "both sides have it."
+    )
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,11 @@ class Judged:
 
 def judged(claim: Claim, evidence: Evidence) -> Judged:
     """Compare what a claim asks for."""
-    return Judged(claim, list(claim.parts(evidence)))
+    scatter = scatter_of(evidence.settings)
+    parts = claim.parts(evidence)
+    return Judged(
+        claim, [replace(part, scatter=scatter) if isinstance(part, Comparison) else part for part in parts]
+    )
 
 
 def _signed(value: float, digits: int = 1) -> str:
@@ -121,7 +133,8 @@ def claims(evidence: Evidence) -> str:
     """Make the section on the papers' claims: the overview, then each claim."""
     found = [judged(claim, evidence) for claim in CLAIMS]
     header = ["claim", "verdict", "the paper", "ours, where it decides", "behind it", "test", "command"]
-    blocks = [RULES, markdown(Table(header, [_overview_row(each) for each in found], len(header)))]
+    overview = Table(header, [_overview_row(each) for each in found], len(header))
+    blocks = [rules(scatter_of(evidence.settings)), markdown(overview)]
     return "\n\n".join([*blocks, f"{SEEDS_NOTE} {DEV_SELECTS}", *map(_subsection, found)])
 
 
