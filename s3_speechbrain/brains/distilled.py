@@ -1,4 +1,4 @@
-"""Structured pruning that also learns from what the dense network says (logit distillation)."""
+"""Brains that also learn from what a dense network says (logit distillation)."""
 
 from collections.abc import Mapping
 
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from s3_speechbrain.brains.batches import SpeechBatch
 from s3_speechbrain.brains.corpus import Corpus
+from s3_speechbrain.brains.ctc import CTCBrain
+from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.brains.structured import StructuredBrain
 
@@ -36,13 +38,13 @@ def frame_divergence(logits: Tensor, taught: Tensor, frames: Tensor) -> Tensor:
     return each[valid].mean()
 
 
-class DistilledBrain(StructuredBrain):
-    """Train on CTC and, with the weight ``distil``, on the divergence from the dense network's output.
+class TaughtBrain(CTCBrain):
+    """Train on CTC and, with the weight ``distil``, on the divergence from a dense network's output.
 
     Parameters
     ----------
     model, corpus, hparams, run_opts
-        As for `StructuredBrain`, and ``distil``.
+        As for the Brain that it stands before in a class's bases, and ``distil``.
     teacher : Recogniser
         The dense network. It shares the frozen extractor, so that it hears what is kept in memory.
     """
@@ -69,3 +71,11 @@ class DistilledBrain(StructuredBrain):
             taught, _ = self.teacher(batch.inputs.float(), batch.lengths, batch.stage)
         logits, frames = predictions
         return loss + self.hparams.distil * frame_divergence(logits, taught, frames)
+
+
+class TaughtStructuredBrain(TaughtBrain, StructuredBrain):
+    """Remove units of a network that learns from what it was before."""
+
+
+class TaughtMaskBrain(TaughtBrain, MaskBrain):
+    """Learn masks over frozen weights from a finetuned network."""

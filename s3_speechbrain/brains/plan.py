@@ -162,3 +162,6 @@ def _check_method(mode: str, method: str, settings: Mapping) -> None:
     if (mode == "joint" and not masks) or (mode == "pooled" and method != "dense"):
         file = f"demo_{mode}.yaml"
         raise UserError(f"mode {mode} does not go with method {method}: start from {file}")
+    alone = [name for name in ("mask_file", "teacher_run") if mode == "joint" and settings[name] is not None]
+    if alone:
+        raise UserError(f"{alone[0]} is of one language, and mode is joint: leave --{alone[0]} out")

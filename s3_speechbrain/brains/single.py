@@ -8,14 +8,13 @@ from speechbrain.utils.run_opts import RunOptions
 from s3_speechbrain.brains.corpus import load_corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import start
-from s3_speechbrain.brains.masked import MaskBrain
-from s3_speechbrain.brains.methods import encoder_options, finetune_, freeze_weights_
+from s3_speechbrain.brains.mask_run import MaskRun
+from s3_speechbrain.brains.methods import encoder_options, finetune_
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.brains.results import finish, say_if_finished
 from s3_speechbrain.brains.staged_run import StagedRun
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.masking import mask_
 from s3_speechbrain.measure import reset_peak_rss
 
 
@@ -72,7 +71,7 @@ def mask_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
     Parameters
     ----------
     hparams : mapping
-        From `start`; with ``mask``, a `MaskConfig`, and ``freeze_updates``.
+        From `start`; with the settings of `MaskRun`.
     run_opts : RunOptions
         From `start`.
 
@@ -81,20 +80,11 @@ def mask_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:
     dict
         The metrics.
     """
-
-    def adapt_(encoder: SpeechEncoder) -> None:
-        freeze_weights_(encoder)
-        mask_(encoder, hparams["mask"])
-
-    return train_language(
-        hparams,
-        run_opts,
-        adapt_,
-        recipe="mask_finetuning",
-        method="mask",
-        brain=MaskBrain,
-        freeze_updates=hparams["freeze_updates"],
-    )
+    reset_peak_rss()  # a process may have trained another language before
+    run = MaskRun(hparams, load_corpus(hparams), run_opts)
+    brain = run.masked()
+    brain.train()
+    return finish(brain, "mask_finetuning", run.recorded_as, run.earlier, run.options)
 
 
 def finetune_language(hparams: Mapping, run_opts: RunOptions) -> dict[str, Any]:

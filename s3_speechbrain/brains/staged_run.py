@@ -170,18 +170,21 @@ class StagedRun:
             learned alone for another number of updates.
         """
         folder = Path(self.hparams[option])
-        wanted = {
-            "backbone": backbone_name(self.hparams),
-            "language": self.corpus.language,
-            "data.manifest_sha256": self.corpus.sha256,
-            "config.head_only_updates": self.hparams["head_only_updates"],
-        }
-        stage = find_run(folder, option, methods, wanted)
+        stage = find_run(folder, option, methods, self.wanted())
         if not same_vocabulary(folder, self.folder):
             raise UserError(f"{option} {folder} has another vocabulary than this run: give one that agrees")
         self.options[f"{option}_seed"] = stage.facts["seed"]
         self.earlier.append(stage)
         return stage
+
+    def wanted(self) -> dict[str, Any]:
+        """Return what a run of other folders has to have in common with this one."""
+        return {
+            "backbone": backbone_name(self.hparams),
+            "language": self.corpus.language,
+            "data.manifest_sha256": self.corpus.sha256,
+            "config.head_only_updates": self.hparams["head_only_updates"],
+        }
 
     def _ready(self, brain: AnyBrain) -> AnyBrain:
         seed_everything(self.seed, verbose=False)  # whatever stages ran before or were found

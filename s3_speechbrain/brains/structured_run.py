@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from speechbrain.utils.run_opts import RunOptions
 
 from s3_speechbrain.brains.corpus import Corpus
-from s3_speechbrain.brains.distilled import DistilledBrain
+from s3_speechbrain.brains.distilled import TaughtStructuredBrain
 from s3_speechbrain.brains.methods import encoder_options
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.brains.staged_run import StagedRun
@@ -67,5 +67,5 @@ class StructuredRun(StagedRun):
         """Make the Brain that removes units of a model and trains what is left."""
         if self.hparams["distil"]:
             self.option("distil")
-            return self.last(DistilledBrain, model, copy.deepcopy(model))
+            return self.last(TaughtStructuredBrain, model, copy.deepcopy(model))
         return self.last(StructuredBrain, model)

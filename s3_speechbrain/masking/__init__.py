@@ -8,6 +8,7 @@ Start with `mask_`: ``mask_(encoder, MaskConfig(sparsity=0.08))``. The rooms, in
 `initialisation`       weights -> first scores
 `straight_through`     mask and weights -> output, and the gradient of the scores
 `parametrisation`      the scores, the mask and their place on a layer
+`warm_start`           first scores from another language's mask
 `groups`               which masks are ranked together, and when they are renewed
 `api`, `report`        verbs on a whole encoder
 `languages`            masks of several languages on one encoder
@@ -27,6 +28,7 @@ from s3_speechbrain.masking.config import MaskConfig
 from s3_speechbrain.masking.languages import languages_of, mask_languages_, set_language_
 from s3_speechbrain.masking.parametrisation import MaskedWeight
 from s3_speechbrain.masking.report import sparsity_report
+from s3_speechbrain.masking.warm_start import warm_start_
 
 __all__ = [
     "MaskConfig",
@@ -42,4 +44,5 @@ __all__ = [
     "renew_masks_",
     "set_language_",
     "sparsity_report",
+    "warm_start_",
 ]

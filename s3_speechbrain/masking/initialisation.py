@@ -123,12 +123,12 @@ def _arrange(draws: Sequence[Tensor], importance: Sequence[Tensor]) -> list[Tens
     values = torch.cat([draw.flatten() for draw in draws])
     wanted = torch.cat([value.flatten().cpu() for value in importance])
     arranged = torch.empty_like(values)
-    arranged[_ascending(wanted)] = values[_ascending(values)]
+    arranged[ascending(wanted)] = values[ascending(values)]
     parts = arranged.split([draw.numel() for draw in draws])
     return [part.view_as(draw).clone() for part, draw in zip(parts, draws, strict=True)]
 
 
-def _ascending(values: Tensor) -> Tensor:
+def ascending(values: Tensor) -> Tensor:
     """Give the positions in ascending order of magnitude, equal ones by position.
 
     The bits of a non-negative float, read as an integer, rank like the float. With the position in the low

@@ -360,6 +360,7 @@ def test_shards_train_their_languages_only(multilingual, monkeypatch, capsys):
         ("demo", ["--shard=rank"], "no launcher tells one"),
         ("demo_joint", ["--shard=1/2"], "leave --shard out"),
         ("demo_joint", ["--temperature=0"], "temperature is 0"),
+        ("demo_joint", ["--mask_file=it.safetensors"], "mask_file is of one language, and mode is joint"),
     ],
 )
 def test_a_wrong_option_is_one_line_on_stderr_and_status_2(multilingual, capsys, name, options, message):

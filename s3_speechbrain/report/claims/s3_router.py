@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from s3_speechbrain.report.claims.choosing import (
     TWICE,
+    Candidates,
     candidates,
     gathered,
     place_name,
@@ -35,6 +36,11 @@ DENSE = ("dense", "dense_freeze")
 SMALL = (0.04, 0.14)  # sparsities where the paper finds the lowest error with wav2vec2-base
 STILL = 0.2  # up to where it finds masks better than dense finetuning
 LANGUAGES = 11
+OTHER_MASKS = {
+    "mask_warm": "masks begun with another language's",
+    "mask_taught": "masks taught by the dense model",
+    "mask_by_global": "masks, one ranking of all matrices",
+}
 POINT = 0.01  # the paper's 88.5 % come without their arithmetic
 PRUNED = (0.5, 0.7)
 
@@ -54,7 +60,22 @@ def masks_reach_dense(evidence: Evidence) -> list[Part]:
     parts = [versus(masks, dense, NOISE), versus(masks, dense, 0.0, main=False)]
     for method, title in (("frozen", "frozen encoder, head alone"), ("lora", "LoRA"), ("bitfit", "BitFit")):
         parts.append(versus(masks, (title, candidates(evidence, lambda run, m=method: run["method"] == m))))
-    return [*parts, *_twice_as_long(evidence), *_other_backbones(evidence)]
+    return [
+        *parts,
+        *_other_masks(evidence, masks, dense),
+        *_twice_as_long(evidence),
+        *_other_backbones(evidence),
+    ]
+
+
+def _other_masks(evidence: Evidence, *rivals: tuple[str, Candidates]) -> list[Part]:
+    """Compare what goes beyond the paper, as far as it was run, with plain masks and with dense finetuning."""
+    parts = []
+    for method, title in OTHER_MASKS.items():
+        found = candidates(evidence, lambda run, m=method: run["method"] == m)
+        if found:
+            parts += [versus((title, found), rival, 0.0, main=False) for rival in rivals]
+    return parts
 
 
 def _twice_as_long(evidence: Evidence) -> list[Part]:

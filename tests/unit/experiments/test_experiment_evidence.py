@@ -33,17 +33,26 @@ def plan_for(run):
     recipe = f"CommonVoice/{run['recipe']}"
     source = options.pop("source", "builtin")
     same = {"language": run["language"], "seed": run["seed"]}
-    options = {key: value for key, value in (options | same).items() if key not in ("dense_run", "mask_file")}
+    options = {
+        key: value
+        for key, value in (options | same).items()
+        if key not in ("dense_run", "teacher_run", "mask_file")
+    }
     cells, needs = {}, []
-    if "dense_run" in run["command"]:
-        needs = [Need("dense_run", "base")]
+    for option in [name for name in ("dense_run", "teacher_run") if name in run["command"]]:
+        needs = [Need(option, "base")]
         dense = {**same, "method": "dense"}
         cells["base"] = (Cell("base", "CommonVoice/finetuning", "demo.yaml", "prompts", source, (), dense),)
     if "mask_source" in run["config"]:
-        needs = [Need("mask_file", "base", "mask.safetensors")]
-        origin = {
-            key: run["config"]["mask_source"][key] for key in ("language", "seed", "method", "sparsity")
-        }
+        source_run = run["config"]["mask_source"]
+        pruned = run["recipe"] == "parp"
+        needs = [
+            Need(
+                "mask_file", "base", "mask.safetensors" if pruned else f"{source_run['language']}.safetensors"
+            )
+        ]
+        named = ("language", "seed", "method", "sparsity") if pruned else ("language", "seed")
+        origin = {key: source_run[key] for key in named}
         cells["base"] = (Cell("base", recipe, "demo.yaml", "prompts", source, (), origin),)
     cells["it"] = (Cell("it", recipe, file, run["data"]["name"], source, (), options, tuple(needs)),)
     plan = make_plan([Grid("grid", cells)], ROOT)
