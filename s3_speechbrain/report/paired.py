@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from s3_speechbrain.report.runs import Setting
-from s3_speechbrain.report.scatter import Scatter
+from s3_speechbrain.report.scatter import Scatter, Scatters
 from s3_speechbrain.report.schema import error_name, value_of
 
 DRAWS = 2000
@@ -37,11 +37,14 @@ class Side:
         Edits of each utterance; None where the runs did not record them, or on other clips than the other side.
     lengths : array, shape (utterances,), optional
         Of the references.
+    scatter : Scatter, optional
+        What a seed changes; None where that is not known.
     """
 
     errors: Sequence[tuple[int, float]]
     edits: np.ndarray | None = None
     lengths: np.ndarray | None = None
+    scatter: Scatter | None = None
 
 
 Pair = tuple[Side, Side]
@@ -56,7 +59,7 @@ class Difference:
     change : float
         Of the mean error over languages, in percent of the other side's.
     interval : (float, float), optional
-        95 %, of utterances and seeds together; None without utterances, or where no setting has several seeds.
+        95 %, of utterances and seeds together; None without utterances, or where the scatter is not known.
     p : float
         Two-sided: of sign flips over utterances; without utterances that of the sign test over `changes`.
     languages : tuple of str
@@ -83,33 +86,32 @@ class Difference:
         return len(self.languages) == 1 and min(self.runs) == 1
 
 
-def paired(ours: Setting, theirs: Setting) -> Pair:
+def paired(ours: Setting, theirs: Setting, scatters: Scatters | None = None) -> Pair:
     """Take two settings of one language apart, with the utterances of the clips that most runs of both share."""
     clips = [Counter(value_of(run, "utterances.clips") for run in each.runs) for each in (ours, theirs)]
     shared = [name for name in clips[0] if name is not None and name in clips[1]]
     chosen = max(sorted(shared), key=lambda name: clips[0][name] + clips[1][name], default=None)
-    return _side(ours, chosen), _side(theirs, chosen)
+    return _side(ours, chosen, scatters), _side(theirs, chosen, scatters)
 
 
-def _side(setting: Setting, clips: str | None) -> Side:
+def _side(setting: Setting, clips: str | None, scatters: Scatters | None) -> Side:
     runs = [run for run in setting.runs if clips is None or value_of(run, "utterances.clips") == clips]
     errors = [(run["seed"], run["test"][error_name(run)]) for run in runs]
+    scatter = scatters.of(setting) if scatters else None
     if clips is None:
-        return Side(errors)
+        return Side(errors, scatter=scatter)
     edits = np.array([[int(word) for word in run["utterances"]["edits"].split()] for run in runs])
     lengths = np.array([int(word) for word in runs[0]["utterances"]["lengths"].split()])
-    return Side(errors, edits.astype(float), lengths.astype(float))
+    return Side(errors, edits.astype(float), lengths.astype(float), scatter)
 
 
-def compare(pairs: Mapping[str, Pair], scatter: Scatter | None = None) -> Difference | None:
+def compare(pairs: Mapping[str, Pair]) -> Difference | None:
     """Compare two settings over languages; None where no language has both.
 
     Parameters
     ----------
     pairs : mapping of str to pair of Side
         Ours and the other, by language.
-    scatter : Scatter, optional
-        What a seed changes; without it there is no interval.
 
     Returns
     -------
@@ -125,10 +127,10 @@ def compare(pairs: Mapping[str, Pair], scatter: Scatter | None = None) -> Differ
         return None
     changes = tuple(change for pair in pairs.values() for change in _changes(*pair))
     change = 100 * (statistics.fmean(ours for ours, _ in means) / base - 1)
-    reach = scatter.reach(_shares(pairs, means)) if scatter else 0.0
+    reach = _reach(pairs, means)
     return Difference(
         change=change,
-        interval=widened(bootstrap(pairs), change, reach) if measured and scatter else None,
+        interval=None if reach is None or not measured else widened(bootstrap(pairs), change, reach),
         p=flip_test(pairs) if measured else sign_test(changes),
         languages=tuple(pairs),
         runs=tuple(sum(len(pair[place].errors) for pair in pairs.values()) for place in (0, 1)),
@@ -137,14 +139,18 @@ def compare(pairs: Mapping[str, Pair], scatter: Scatter | None = None) -> Differ
     )
 
 
-def _shares(pairs: Mapping[str, Pair], means: Sequence[Sequence[float]]) -> list[tuple[float, int]]:
+def _reach(pairs: Mapping[str, Pair], means: Sequence[Sequence[float]]) -> float | None:
+    """Return half of the interval that seeds alone give the ratio of both sums, in percent of it; None if unknown."""
     sums = [sum(column) for column in zip(*means, strict=True)]
-    return [
-        (mean / total, len(side.errors))
+    parts = [
+        (side, mean / total)
         for pair, each in zip(pairs.values(), means, strict=True)
         for side, mean, total in zip(pair, each, sums, strict=True)
         if total > 0
     ]
+    if any(side.scatter is None for side, _ in parts):
+        return None
+    return math.hypot(*(side.scatter.reach(share, len(side.errors)) for side, share in parts))
 
 
 def widened(interval: tuple[float, float], change: float, reach: float) -> tuple[float, float]:

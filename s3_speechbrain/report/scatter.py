@@ -1,14 +1,16 @@
-"""How far trainings that differ in their seed alone lie apart, pooled over all settings with several seeds."""
+"""How far trainings that differ in their seed alone lie apart, pooled over settings with several seeds."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from scipy.stats import t
 
 from s3_speechbrain.report.runs import Setting
 
 SIDES = 0.975  # quantile: 95 % between both ends
+ENOUGH = 3  # degrees of freedom with which a recipe speaks for itself
 
 
 @dataclass(frozen=True)
@@ -26,22 +28,50 @@ class Scatter:
     percent: float
     freedom: int
 
-    def reach(self, shares: Sequence[tuple[float, int]]) -> float:
-        """Return half of the 95 % interval that seeds alone give a ratio of two mean errors, in percent of it.
+    def reach(self, share: float, count: int) -> float:
+        """Return half of the 95 % interval that seeds alone give a sum of errors, in percent of the sum.
 
         Parameters
         ----------
-        shares : sequence of (float, int)
-            For each side and language: its share in the sum of its side's errors, and how many trainings it is the
-            mean of. The relative variance of a sum is ``sum_l share_l^2 percent^2 / n_l``, that of a ratio the sum of
-            both sides'; Student's t allows for `percent` being an estimate.
+        share : float
+            What this setting makes up of the sum.
+        count : int
+            How many trainings its error is the mean of. Student's t allows for `percent` being an estimate.
         """
-        variance = sum(share**2 / count for share, count in shares)
-        return float(t.ppf(SIDES, self.freedom)) * self.percent * math.sqrt(variance)
+        return float(t.ppf(SIDES, self.freedom)) * self.percent * share / math.sqrt(count)
 
 
-def scatter_of(settings: Iterable[Setting]) -> Scatter | None:
-    """Pool the relative standard deviations of all settings with several seeds; None where there are none."""
+@dataclass(frozen=True)
+class Scatters:
+    """The scatter of each recipe's trainings.
+
+    Attributes
+    ----------
+    settings : sequence of Setting
+        All that there are.
+    """
+
+    settings: Sequence[Setting]
+
+    @cached_property
+    def by_recipe(self) -> dict[str, Scatter]:
+        """Of the recipes with enough repeated trainings, sorted by name."""
+        names = sorted({setting.first["recipe"] for setting in self.settings})
+        found = {name: pooled([s for s in self.settings if s.first["recipe"] == name]) for name in names}
+        return {name: each for name, each in found.items() if each and each.freedom >= ENOUGH}
+
+    @cached_property
+    def overall(self) -> Scatter | None:
+        """Of all recipes together; None if nothing was repeated."""
+        return pooled(self.settings)
+
+    def of(self, setting: Setting) -> Scatter | None:
+        """Return the scatter of a setting's recipe, else that of all together."""
+        return self.by_recipe.get(setting.first["recipe"], self.overall)
+
+
+def pooled(settings: Sequence[Setting]) -> Scatter | None:
+    """Pool the relative standard deviations of the settings with several seeds; None where there are none."""
     squares, freedom = 0.0, 0
     for setting in settings:
         error = setting.error("test") if len(setting.runs) > 1 else None

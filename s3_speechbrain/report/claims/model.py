@@ -6,7 +6,7 @@ from functools import cached_property
 
 from s3_speechbrain.report.paired import Difference, compare, paired, sign_test
 from s3_speechbrain.report.runs import Evidence, Setting
-from s3_speechbrain.report.scatter import Scatter
+from s3_speechbrain.report.scatter import Scatters
 
 HOLDS, FAILS, UNDECIDED, MISSING = "holds", "does not hold", "undecided", "not measured"
 NOISE = 3.0  # percent: what "as good as" allows
@@ -37,24 +37,22 @@ class Comparison:
         0 asks whether ours is better; M asks whether it is no worse than by M percent of the other's error.
     main : bool
         Whether the claim's verdict depends on it.
-    scatter : Scatter, optional
-        What a seed changes, of the evidence that both come from.
+    scatters : Scatters, optional
+        What seeds change, in the evidence that both come from.
     """
 
     ours: Contender
     theirs: Contender
     margin: float = 0.0
     main: bool = True
-    scatter: Scatter | None = None
+    scatters: Scatters | None = None
 
     @cached_property
     def difference(self) -> Difference | None:
         """What the comparison finds; None where no language has both."""
         shared = [place for place in self.ours.settings if place in self.theirs.settings]
-        return compare(
-            {place: paired(self.ours.settings[place], self.theirs.settings[place]) for place in shared},
-            self.scatter,
-        )
+        sides = self.ours.settings, self.theirs.settings
+        return compare({place: paired(*(each[place] for each in sides), self.scatters) for place in shared})
 
     @property
     def verdict(self) -> str:

@@ -21,34 +21,44 @@ from s3_speechbrain.report.claims.s6_damon import S6_DAMON
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, manifests_note
 from s3_speechbrain.report.paired import DRAWS, Difference
 from s3_speechbrain.report.runs import Evidence, mean_over
-from s3_speechbrain.report.scatter import Scatter, scatter_of
+from s3_speechbrain.report.scatter import Scatter, Scatters
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.tables import Table, markdown, number, number_range, spread
 
 CLAIMS = (*S3_ROUTER, *PARP, *S6_DAMON)
 
 
-def rules(scatter: Scatter | None) -> str:
+def rules(scatters: Scatters) -> str:
     """Say how verdicts are made."""
-    if scatter is None:
-        seeds = "No setting has been trained with several seeds yet, so that there are no intervals."
-    else:
-        seeds = (
-            f"Over all settings with several seeds that is a standard deviation of {number(scatter.percent, 1)} % of "
-            f"the error, with {scatter.freedom} degrees of freedom."
-        )
     return (
         "A change is relative, of the mean test error over the languages that both sides have, negative where ours is "
         "lower. **Better** holds if the whole 95 % interval is below 0 and does not hold if it is above; **no worse "
         "than by M %** asks the same of M; all else is undecided. The interval adds up two sources of chance: other "
-        f"utterances (a bootstrap of {DRAWS:,} draws within each language) and other seeds (Student's t with what "
-        f"trainings that differ in the seed alone differ by). {seeds} p flips the sign of utterances and so speaks of "
-        "these trainings alone. Where runs did not record their utterances, every pair of language and seed has to "
-        f"agree and the exact two-sided sign test to give less than {LEVEL:g}, which takes six pairs (five that agree "
-        "give 0.0625). A claim holds if all of its main parts hold and does not hold if one does not; the overview "
-        "shows the part that decides. Settings of a method compete on dev, at one length of the last training where "
-        "both sides have it."
+        f"utterances (a bootstrap of {DRAWS:,} draws within each language) and other seeds (Student's t of what "
+        f"trainings that differ in the seed alone differ by). {_told(scatters)} p flips the sign of utterances and so "
+        "speaks of these trainings alone. Where runs did not record their utterances, every pair of language and seed "
+        f"has to agree and the exact two-sided sign test to give less than {LEVEL:g}, which takes six pairs (five that "
+        "agree give 0.0625). A claim holds if all of its main parts hold and does not hold if one does not; the "
+        "overview shows the part that decides. Settings of a method compete on dev, at one length of the last training "
+        "where both sides have it."
     )
+
+
+def _told(scatters: Scatters) -> str:
+    """Say what seeds change."""
+    if scatters.overall is None:
+        return "Nothing has been trained with several seeds yet, so that there are no intervals."
+
+    def words(each: Scatter) -> str:
+        return f"{number(each.percent, 1)} % of the error ({each.freedom} degrees of freedom)"
+
+    own = [f"{name} {words(each)}" for name, each in scatters.by_recipe.items()]
+    all_others = (
+        f"all {'other recipes' if own else 'recipes'}, from everything together, {words(scatters.overall)}"
+    )
+    students = " Students of s6_damon share one teacher: another teacher's luck is not in theirs."
+    shared = students if "s6_damon" in scatters.by_recipe else ""
+    return f"Their standard deviation: {', '.join([*own, all_others])}.{shared}"
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,10 @@ class Judged:
 
 def judged(claim: Claim, evidence: Evidence) -> Judged:
     """Compare what a claim asks for."""
-    scatter = scatter_of(evidence.settings)
+    scatters = Scatters(evidence.settings)
     parts = claim.parts(evidence)
     return Judged(
-        claim, [replace(part, scatter=scatter) if isinstance(part, Comparison) else part for part in parts]
+        claim, [replace(part, scatters=scatters) if isinstance(part, Comparison) else part for part in parts]
     )
 
 
@@ -134,7 +144,7 @@ def claims(evidence: Evidence) -> str:
     found = [judged(claim, evidence) for claim in CLAIMS]
     header = ["claim", "verdict", "the paper", "ours, where it decides", "behind it", "test", "command"]
     overview = Table(header, [_overview_row(each) for each in found], len(header))
-    blocks = [rules(scatter_of(evidence.settings)), markdown(overview)]
+    blocks = [rules(Scatters(evidence.settings)), markdown(overview)]
     return "\n\n".join([*blocks, f"{SEEDS_NOTE} {DEV_SELECTS}", *map(_subsection, found)])
 
 

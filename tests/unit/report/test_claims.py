@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from s3_speechbrain.report.claims import page
 from s3_speechbrain.report.claims.choosing import best, candidates, variants, versus
 from s3_speechbrain.report.claims.model import FAILS, HOLDS, MISSING, UNDECIDED
 from s3_speechbrain.report.claims.page import CLAIM_SECTIONS, CLAIMS, claims, claims_short, judged
 from s3_speechbrain.report.runs import Evidence
-from s3_speechbrain.report.scatter import Scatter
+from s3_speechbrain.report.scatter import Scatter, Scatters
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 
@@ -19,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(autouse=True)
 def known_scatter(monkeypatch):
     """Let seeds change little; how that is found has its own tests."""
-    monkeypatch.setattr(page, "scatter_of", lambda settings: Scatter(1.0, 100))
+    monkeypatch.setattr(Scatters, "of", lambda scatters, setting: Scatter(1.0, 100))
 
 
 @pytest.fixture

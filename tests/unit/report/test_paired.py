@@ -13,10 +13,10 @@ from s3_speechbrain.report.scatter import Scatter
 RUNS = st.lists(st.lists(st.integers(0, 20), min_size=6, max_size=6), min_size=1, max_size=3)
 
 
-def side(*runs, length=10):
+def side(*runs, length=10, scatter=None):
     edits = np.array(runs, dtype=float)
     errors = [(seed, 100 * row.sum() / (length * len(row))) for seed, row in enumerate(edits)]
-    return Side(errors, edits, np.full(edits.shape[1], float(length)))
+    return Side(errors, edits, np.full(edits.shape[1], float(length)), scatter)
 
 
 def test_the_change_is_that_of_the_mean_over_languages_by_hand():
@@ -108,13 +108,20 @@ def test_what_seeds_change_is_added_in_squares():
 
 
 def test_without_a_measure_of_scatter_there_is_no_interval():
-    assert compare({"fr": (side([1, 2]), side([2, 3]))}).interval is None
+    for known in (None, Scatter(5.0, 4)):  # of one side is not enough
+        assert compare({"fr": (side([1, 2], scatter=known), side([2, 3]))}).interval is None
+
+
+def test_each_side_has_its_own_scatter():
+    pair = side([2, 2], scatter=Scatter(3.0, 10**6)), side([2, 2], scatter=Scatter(4.0, 10**6))
+    low, high = compare({"fr": pair}).interval
+    assert (high - low) / 2 == pytest.approx(1.96 * 5, rel=1e-3)
 
 
 def test_more_trainings_and_languages_narrow_what_seeds_change():
     def width(languages, seeds):
-        pair = (side(*[[2, 2]] * seeds), side(*[[3, 3]] * seeds))
-        low, high = compare(dict.fromkeys(languages, pair), Scatter(6.0, 30)).interval
+        pair = tuple(side(*[[edits, edits]] * seeds, scatter=Scatter(6.0, 30)) for edits in (2, 3))
+        low, high = compare(dict.fromkeys(languages, pair)).interval
         return high - low  # utterances do not differ
 
     one = width(["fr"], 1)
@@ -132,25 +139,29 @@ def test_nineteen_of_twenty_intervals_hold_the_true_change():
         for name in ("fr", "it"):
             hard = generator.gamma(2.0, 1.0, 150)  # utterances that are hard for all
             pairs[name] = tuple(
-                side(generator.poisson(rate * hard * generator.normal(1, 0.06)), length=30)
+                side(
+                    generator.poisson(rate * hard * generator.normal(1, 0.06)),
+                    length=30,
+                    scatter=Scatter(6.0, 200),
+                )
                 for rate in (0.9, 1.0)
             )
-        low, high = compare(pairs, Scatter(6.0, 200)).interval
+        low, high = compare(pairs).interval
         held += low <= -10 <= high
     assert 180 <= held <= 200
 
 
 @given(RUNS, RUNS)
 def test_properties_of_any_comparison(ours, theirs):
-    pair, scatter = (side(*ours), side(*theirs)), Scatter(5.0, 4)
-    found = compare({"fr": pair}, scatter)
+    pair = tuple(side(*runs, scatter=Scatter(5.0, 4)) for runs in (ours, theirs))
+    found = compare({"fr": pair})
     if found is None:
         assert pair[1].edits.sum() == 0
         return
     low, high = found.interval
     assert low <= high
     assert 0 < found.p <= 1
-    assert compare({"fr": pair}, scatter) == found  # the same numbers give the same page
+    assert compare({"fr": pair}) == found  # the same numbers give the same page
     same = compare({"fr": (pair[1], pair[1])})
     assert same.change == pytest.approx(0)
     assert same.p == 1.0

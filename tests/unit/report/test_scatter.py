@@ -2,29 +2,54 @@
 
 import pytest
 
+from s3_speechbrain.report.claims.page import rules
 from s3_speechbrain.report.runs import pool
-from s3_speechbrain.report.scatter import Scatter, scatter_of
+from s3_speechbrain.report.scatter import Scatter, Scatters, pooled
+
+
+def repeated(make_run, recipe, *errors, **changes):
+    """Make the runs of one setting."""
+    return [
+        make_run(recipe=recipe, seed=seed, test__CER=error, **changes) for seed, error in enumerate(errors)
+    ]
 
 
 def test_relative_deviations_are_pooled_by_hand(make_run):
     runs = [
-        make_run(seed=seed, language=language, test__CER=error)
-        for language, errors in (("fr", (9.0, 11.0)), ("it", (19.0, 20.0, 21.0)), ("es", (30.0,)))
-        for seed, error in enumerate(errors)
+        *repeated(make_run, "parp", 9.0, 11.0, language="fr"),
+        *repeated(make_run, "parp", 19.0, 20.0, 21.0, language="it"),
+        *repeated(make_run, "parp", 30.0, language="es"),
     ]
-    found = scatter_of(pool(runs))
+    found = pooled(pool(runs))
     # fr: variance 2 of 10^2, one degree; it: variance 1 of 20^2, two degrees; es tells nothing
     assert found.percent == pytest.approx(100 * ((0.02 + 2 * 0.0025) / 3) ** 0.5)
     assert found.freedom == 3
 
 
 def test_single_trainings_tell_no_scatter(make_run):
-    assert scatter_of(pool([make_run(seed=1)])) is None
-    assert scatter_of([]) is None
+    assert pooled(pool([make_run(seed=1)])) is None
+    assert Scatters([]).overall is None
+    assert "no intervals" in rules(Scatters([]))
 
 
-def test_few_degrees_of_freedom_reach_further():
-    alone = [(1.0, 1), (1.0, 1)]
-    assert Scatter(5.0, 10**6).reach(alone) == pytest.approx(1.96 * 5 * 2**0.5, rel=1e-3)
-    assert Scatter(5.0, 1).reach(alone) == pytest.approx(12.706 * 5 * 2**0.5, rel=1e-3)
-    assert Scatter(5.0, 4).reach([(1.0, 3), (1.0, 3)]) < Scatter(5.0, 4).reach(alone)
+def test_few_degrees_of_freedom_reach_further_and_more_trainings_less_far():
+    assert Scatter(5.0, 10**6).reach(1.0, 1) == pytest.approx(1.96 * 5, rel=1e-3)
+    assert Scatter(5.0, 1).reach(1.0, 1) == pytest.approx(12.706 * 5, rel=1e-3)
+    assert Scatter(5.0, 4).reach(0.5, 4) == pytest.approx(Scatter(5.0, 4).reach(1.0, 1) / 4)
+
+
+def test_a_recipe_with_enough_repetitions_speaks_for_itself(make_run):
+    runs = [
+        *repeated(make_run, "s6_damon", 10.0, 10.1, 10.2, 10.3),
+        *repeated(make_run, "parp", 10.0, 12.0, 14.0),
+        *repeated(make_run, "finetuning", 10.0),
+    ]
+    settings = {setting.first["recipe"]: setting for setting in pool(runs)}
+    scatters = Scatters(list(settings.values()))
+    assert list(scatters.by_recipe) == ["s6_damon"]  # two degrees of freedom are too few
+    assert scatters.of(settings["s6_damon"]).freedom == 3
+    assert scatters.of(settings["parp"]) == scatters.of(settings["finetuning"]) == scatters.overall
+    assert scatters.overall.freedom == 5
+    text = rules(scatters)
+    assert "s6_damon 1.3 % of the error (3 degrees of freedom)" in text
+    assert "share one teacher" in text
