@@ -53,12 +53,10 @@ def _told(scatters: Scatters) -> str:
         return f"{number(each.percent, 1)} % of the error ({each.freedom} degrees of freedom)"
 
     own = [f"{name} {words(each)}" for name, each in scatters.by_recipe.items()]
-    all_others = (
-        f"all {'other recipes' if own else 'recipes'}, from everything together, {words(scatters.overall)}"
-    )
+    rest = f"{'other' if own else 'all'} recipes, pooled over everything, {words(scatters.overall)}"
     students = " Students of s6_damon share one teacher: another teacher's luck is not in theirs."
     shared = students if "s6_damon" in scatters.by_recipe else ""
-    return f"Their standard deviation: {', '.join([*own, all_others])}.{shared}"
+    return f"Their standard deviation: {', '.join([*own, rest])}.{shared}"
 
 
 @dataclass(frozen=True)
