@@ -160,6 +160,10 @@ def _job(grid: Grid, cell: Cell, root: Path, made: dict[int, Job], above: tuple[
         settings = resolve(root / "recipes" / cell.recipe, cell.file, given, cell.program)
     except UserError as error:
         raise UserError(f"{grid.name}: {cell.entry}: {error}") from None
+    if settings.get("mode") == "independent":
+        raise UserError(
+            f"{grid.name}: {cell.entry}: mode independent is a run per language: vary language with another recipe"
+        )
     built_on = {link.option: f"{link.job}/{link.inside}" for link in links}
     program = f"{cell.recipe}/{cell.program}".removesuffix("/train.py")
     key = identity(program, settings, cell.corpus, built_on)

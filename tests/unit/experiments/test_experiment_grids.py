@@ -207,3 +207,11 @@ def test_the_projects_own_grids_can_be_read(path):
     header = path.read_text()
     assert header.startswith("# ")
     assert f"experiments run experiments/{path.name} " in header
+
+
+def test_several_languages_one_after_the_other_are_no_job(tmp_path):
+    (tmp_path / "several.yaml").write_text(
+        "grid:\n  all: {recipe: CommonVoice/multilingual, corpus: prompts, set: {seed: 1}}\n"
+    )
+    with pytest.raises(UserError, match="several: all: mode independent is a run per language"):
+        make_plan([read_grid(tmp_path / "several.yaml")], ROOT)
