@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
@@ -39,12 +40,15 @@ class Side:
         Of the references.
     scatter : Scatter, optional
         What a seed changes; None where that is not known.
+    joint : bool
+        Whether its runs are trainings of several languages: the other languages then have the same trainings.
     """
 
     errors: Sequence[tuple[int, float]]
     edits: np.ndarray | None = None
     lengths: np.ndarray | None = None
     scatter: Scatter | None = None
+    joint: bool = False
 
 
 Pair = tuple[Side, Side]
@@ -65,11 +69,12 @@ class Difference:
     languages : tuple of str
         What was paired.
     runs : (int, int)
-        Trainings of each side.
+        Trainings of each side; one of several languages counts once.
     utterances : int
         In all languages together; 0 where they were not recorded.
     changes : tuple of float
-        Relative change in percent of each language and seed that both sides have.
+        Relative change in percent of each language and seed that both sides have; of the languages of one training
+        together.
     """
 
     change: float
@@ -97,12 +102,15 @@ def paired(ours: Setting, theirs: Setting, scatters: Scatters | None = None) -> 
 def _side(setting: Setting, clips: str | None, scatters: Scatters | None) -> Side:
     runs = [run for run in setting.runs if clips is None or value_of(run, "utterances.clips") == clips]
     errors = [(run["seed"], run["test"][error_name(run)]) for run in runs]
-    scatter = scatters.of(setting) if scatters else None
+    known: dict[str, Any] = {
+        "scatter": scatters.of(setting) if scatters else None,
+        "joint": len(value_of(setting.first, "config.languages", [])) > 1,
+    }
     if clips is None:
-        return Side(errors, scatter=scatter)
+        return Side(errors, **known)
     edits = np.array([[int(word) for word in run["utterances"]["edits"].split()] for run in runs])
     lengths = np.array([int(word) for word in runs[0]["utterances"]["lengths"].split()])
-    return Side(errors, edits.astype(float), lengths.astype(float), scatter)
+    return Side(errors, edits.astype(float), lengths.astype(float), **known)
 
 
 def compare(pairs: Mapping[str, Pair]) -> Difference | None:
@@ -125,7 +133,7 @@ def compare(pairs: Mapping[str, Pair]) -> Difference | None:
     base = statistics.fmean(theirs for _, theirs in means)
     if base == 0:
         return None
-    changes = tuple(change for pair in pairs.values() for change in _changes(*pair))
+    changes = tuple(_changes(list(pairs.values())))
     change = 100 * (statistics.fmean(ours for ours, _ in means) / base - 1)
     reach = _reach(pairs, means)
     return Difference(
@@ -133,7 +141,7 @@ def compare(pairs: Mapping[str, Pair]) -> Difference | None:
         interval=None if reach is None or not measured else widened(bootstrap(pairs), change, reach),
         p=flip_test(pairs) if measured else sign_test(changes),
         languages=tuple(pairs),
-        runs=tuple(sum(len(pair[place].errors) for pair in pairs.values()) for place in (0, 1)),
+        runs=tuple(_trainings([pair[place] for pair in pairs.values()]) for place in (0, 1)),
         utterances=sum(ours.edits.shape[1] for ours, _ in pairs.values()) if measured else 0,
         changes=changes,
     )
@@ -141,16 +149,24 @@ def compare(pairs: Mapping[str, Pair]) -> Difference | None:
 
 def _reach(pairs: Mapping[str, Pair], means: Sequence[Sequence[float]]) -> float | None:
     """Return half of the interval that seeds alone give the ratio of both sums, in percent of it; None if unknown."""
-    sums = [sum(column) for column in zip(*means, strict=True)]
-    parts = [
-        (side, mean / total)
-        for pair, each in zip(pairs.values(), means, strict=True)
-        for side, mean, total in zip(pair, each, sums, strict=True)
-        if total > 0
-    ]
-    if any(side.scatter is None for side, _ in parts):
-        return None
-    return math.hypot(*(side.scatter.reach(share, len(side.errors)) for side, share in parts))
+    parts = []
+    for sides, rates in zip(zip(*pairs.values(), strict=True), zip(*means, strict=True), strict=True):
+        if any(side.scatter is None for side in sides):
+            return None
+        shares = [rate / (sum(rates) or 1) for rate in rates]
+        reaches = [
+            (side.joint, side.scatter.reach(share, len(side.errors)))
+            for side, share in zip(sides, shares, strict=True)
+        ]
+        # what a seed does to one training it does to all its languages
+        parts += [reach for joint, reach in reaches if not joint]
+        parts.append(sum(reach for joint, reach in reaches if joint))
+    return math.hypot(*parts)
+
+
+def _trainings(sides: Sequence[Side]) -> int:
+    alone = sum(len(side.errors) for side in sides if not side.joint)
+    return alone + max((len(side.errors) for side in sides if side.joint), default=0)
 
 
 def widened(interval: tuple[float, float], change: float, reach: float) -> tuple[float, float]:
@@ -176,13 +192,24 @@ def _rate(side: Side, measured: bool) -> float:
     return statistics.fmean(error for _, error in side.errors)
 
 
-def _changes(ours: Side, theirs: Side) -> list[float]:
-    """Return the changes of the seeds that both sides have; that of the means where they share none."""
-    rates = [_by_seed(side) for side in (ours, theirs)]
-    both = sorted(set(rates[0]) & set(rates[1]))
-    couples = [(rates[0][seed], rates[1][seed]) for seed in both]
-    couples = couples or [tuple(statistics.fmean(each.values()) for each in rates)]
-    return [100 * (first / second - 1) for first, second in couples if second > 0]
+def _changes(pairs: Sequence[Pair]) -> list[float]:
+    """Return the changes of the seeds that both sides have; that of the means where they share none.
+
+    A training of several languages is one pair: the mean over them.
+    """
+    alone, together = [], []
+    for pair in pairs:
+        (together if any(side.joint for side in pair) else alone).append(pair)
+    groups = [*([pair] for pair in alone), *([together] if together else [])]
+    return [change for group in groups for change in _changes_of(group)]
+
+
+def _changes_of(group: Sequence[Pair]) -> list[float]:
+    rates = [[_by_seed(side) for side in sides] for sides in zip(*group, strict=True)]
+    both = sorted(set.intersection(*(set(known) for side in rates for known in side)))
+    couples = [[statistics.fmean(known[seed] for known in side) for side in rates] for seed in both]
+    means = [statistics.fmean(statistics.fmean(known.values()) for known in side) for side in rates]
+    return [100 * (first / second - 1) for first, second in couples or [means] if second > 0]
 
 
 def _by_seed(side: Side) -> dict[int, float]:

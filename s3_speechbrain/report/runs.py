@@ -119,8 +119,9 @@ class Setting:
         return {seed: value for seed, value in found.items() if value is not None}
 
     def stat(self, dotted: str) -> Stat | None:
-        """Pool a field such as ``"test.CER"`` over the seeds."""
-        return stat(self.by_seed(dotted).values())
+        """Pool a field such as ``"test.CER"`` over the runs."""
+        found = (value_of(run, dotted) for run in self.runs)
+        return stat(value for value in found if value is not None)
 
     def error(self, split: str) -> Stat | None:
         """Pool the error rate that ranks runs: CER, or PER for phone targets."""
@@ -159,11 +160,12 @@ def mean_over(settings: Sequence[Setting | None], dotted: str) -> Stat | None:
     if not settings or any(setting is None or not setting.by_seed(dotted) for setting in settings):
         return None
     columns = [setting.by_seed(dotted) for setting in settings if setting is not None]
+    stats = [setting.stat(dotted) for setting in settings if setting is not None]
     seeds = sorted(columns[0])
-    if all(sorted(column) == seeds for column in columns):
+    once = all(len(column) == each.count for column, each in zip(columns, stats, strict=True))
+    if once and all(sorted(column) == seeds for column in columns):
         return stat(statistics.fmean(column[seed] for column in columns) for seed in seeds)
-    means = [statistics.fmean(column.values()) for column in columns]
-    return Stat(statistics.fmean(means), None, min(len(column) for column in columns))
+    return Stat(statistics.fmean(each.mean for each in stats), None, min(each.count for each in stats))
 
 
 def mixed_manifests(settings: Iterable[Setting]) -> list[str]:

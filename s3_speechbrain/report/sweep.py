@@ -47,6 +47,14 @@ def masked_share(setting: Setting) -> float:
     return round(setting.first["sparsity"]["masked"], 3)
 
 
+def lowest_on_dev(points: Sequence[Setting]) -> Setting | None:
+    """Choose the point of a sweep with the lowest mean dev error, however many seeds each has; None of none.
+
+    Points are no rivals of which some were tried more thoroughly, as in `best_on_dev`: each stands for its sparsity.
+    """
+    return min(points, key=lambda setting: (setting.error("dev").mean, masked_share(setting)), default=None)
+
+
 def dense_beside(evidence: Evidence, sweep: Sequence[Setting]) -> Setting | None:
     """Choose on dev the dense finetuning of the same backbone, data and language."""
     run, budget = sweep[0].first, sweep[0].budget
@@ -91,7 +99,7 @@ def _one_sweep(evidence: Evidence, sweep: Sequence[Setting]) -> str:
         words = spread(setting.stat("test.WER"))
         rows.append([label, *shares, spread(setting.error("dev")), spread(setting.error("test")), words])
     header = ["method", "masked", "linears", "model", f"dev {name}", f"test {name}", "test WER"]
-    low = min(sweep, key=lambda setting: (setting.error("dev").mean, masked_share(setting)))
+    low = lowest_on_dev(sweep)
     edges = ", ".join(
         f"{number(s.error('dev').mean)} at {number(masked_share(s))}" for s in (sweep[0], low, sweep[-1])
     )

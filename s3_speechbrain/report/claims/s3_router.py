@@ -26,9 +26,9 @@ from s3_speechbrain.report.claims.model import (
 )
 from s3_speechbrain.report.main_table import BACKBONE, row_of
 from s3_speechbrain.report.multilingual import PAPER, saved_share
-from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev
+from s3_speechbrain.report.runs import Evidence, Run, Setting
 from s3_speechbrain.report.schema import error_name
-from s3_speechbrain.report.sweep import dense_beside, masked_share, sweeps
+from s3_speechbrain.report.sweep import dense_beside, lowest_on_dev, masked_share, sweeps
 from s3_speechbrain.report.tables import number
 
 PAPER_NAME = "S3-Router"
@@ -122,7 +122,7 @@ def small_sparsity_is_best(evidence: Evidence) -> list[Part]:
         return _at(
             title,
             {
-                place: best_on_dev([s for s in sweep if low <= masked_share(s) <= high])
+                place: lowest_on_dev([s for s in sweep if low <= masked_share(s) <= high])
                 for place, sweep in found.items()
             },
         )

@@ -9,6 +9,7 @@ from s3_speechbrain.report.claims.choosing import (
     best,
     candidates,
     option,
+    trained_for,
     versus,
 )
 from s3_speechbrain.report.claims.model import (
@@ -20,6 +21,7 @@ from s3_speechbrain.report.claims.model import (
     Fact,
     Part,
 )
+from s3_speechbrain.report.main_table import UPDATES
 from s3_speechbrain.report.places import network_updates, time_share
 from s3_speechbrain.report.runs import Evidence, Run, Setting
 from s3_speechbrain.report.structured import TITLES as STRATEGIES
@@ -93,7 +95,8 @@ def _references(
 ) -> list[Part]:
     """Compare with dense finetuning of as many updates in all, and of one stage's."""
     longer = ("dense finetuning, as many updates in all", _dense_as_long(evidence, ours[1]))
-    shorter = ("dense finetuning", candidates(evidence, lambda run: run["method"] == "dense"))
+    stage = candidates(evidence, lambda run: run["method"] == "dense" and trained_for(run) == UPDATES)
+    shorter = ("dense finetuning", stage)
     return [
         versus(ours, longer, goal, main, same_length=False),
         versus(ours, shorter, goal, main=False),

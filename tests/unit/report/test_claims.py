@@ -152,6 +152,27 @@ def test_the_sweep_is_judged_at_its_ends_and_its_lowest_point(told):
     assert found.parts[-1].found == "fr 0.08, it 0.08"
 
 
+def test_a_point_of_the_sweep_with_more_seeds_is_no_better_for_that(told):
+    errors = {0.02: 40, 0.08: 20, 0.2: 25}
+    runs = [
+        told(error, sparsity__masked=share, config={"sparsity": share}) for share, error in errors.items()
+    ]
+    again = told(25, sparsity__masked=0.2, config={"sparsity": 0.2}, seed=2)
+    assert verdict("sparsity", *runs, again).parts[-1].found == "fr 0.08"
+
+
+def test_dense_finetuning_of_one_stage_is_not_the_longer_one(told):
+    def run(updates, error):
+        return told(
+            error, method="dense", recipe="finetuning", config={"updates": updates}, cost__updates=updates
+        )
+
+    config = {"selector": "salad", "keep_ratio": 0.5, "updates": 200}
+    salad = told(20, recipe="s6_damon", method="salad", config=config, cost__updates=900)
+    parts = {part.title: part for part in verdict("tokens", run(400, 30), run(600, 10), salad).parts}
+    assert parts["SALAD against dense finetuning"].theirs.settings["fr"].first["cost"]["updates"] == 400
+
+
 def test_foreign_masks_of_all_languages_count_together(told):
     def run(source, target, error):
         config = {"mask_source": {"language": source}, "updates": 400}
@@ -166,8 +187,14 @@ def test_foreign_masks_of_all_languages_count_together(told):
 
     languages = ("en", "fr", "it")
     runs = [run(s, t, 20 if s == t else 15) for s in languages for t in languages]
+    runs[1] = run("en", "fr", 19)  # one of two sources
     found = verdict("foreign_masks", *runs, run("en", "fr", 90) | {"sparsity": {"masked": 0.5}})
     assert found.verdict == HOLDS
+    # the cell is the mean of both sources, as the change is
+    sides = [side for part in found.parts for side in (part.ours, part.theirs) if "fr" in side.settings]
+    mixed = next(side.settings["fr"] for side in sides if len(side.settings["fr"].runs) == 2)
+    assert mixed.error("test").mean == pytest.approx((19 + 15) / 2, abs=0.1)
+    assert mixed.error("test").count == 2
     assert found.parts[0].difference.runs == (6, 3)
 
 

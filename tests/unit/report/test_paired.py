@@ -1,5 +1,7 @@
 """Comparisons of two settings: by hand, against scipy, and properties that hold for any numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,6 +52,18 @@ def test_a_language_without_utterances_leaves_means_for_all():
     found = compare({"fr": (side([1, 2]), side([2, 3])), "it": (Side([(0, 5.0)]), Side([(0, 10.0)]))})
     assert found.interval is None
     assert found.change == pytest.approx(100 * ((15 + 5) / (25 + 10) - 1))
+
+
+def test_languages_of_one_training_are_one_pair_and_share_what_a_seed_does():
+    def run(edits, joint):
+        return replace(side([edits, edits], scatter=Scatter(4.0, 10**6)), joint=joint)
+
+    pairs = {language: (run(2, True), run(3, False)) for language in ("en", "es", "fr", "it")}
+    found = compare(pairs)
+    assert found.runs == (1, 4)
+    assert found.changes == (pytest.approx(100 * (2 / 3 - 1)),)
+    low, high = found.interval  # 4 % of the one training, 4 % / sqrt(4) of the four; the ratio is two thirds
+    assert (high - low) / 2 == pytest.approx(1.96 * (4**2 + 2**2) ** 0.5 * 2 / 3, rel=1e-3)
 
 
 def test_nothing_to_compare_gives_nothing():
