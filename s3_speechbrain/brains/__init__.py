@@ -5,7 +5,7 @@ from s3_speechbrain.brains.corpus import Corpus, load_corpora, load_corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import start
 from s3_speechbrain.brains.masked import MaskBrain
-from s3_speechbrain.brains.methods import encoder_options, finetune_, freeze_weights_
+from s3_speechbrain.brains.methods import encoder_options, finetune_, freeze_weights_, mask_options
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.brains.multilingual import JointMaskBrain, LanguageHeads, MultilingualBrain
 from s3_speechbrain.brains.pruning_run import PruningRun
@@ -39,6 +39,7 @@ __all__ = [
     "load_corpora",
     "load_corpus",
     "mask_language",
+    "mask_options",
     "say_finished",
     "say_if_finished",
     "start",

@@ -111,6 +111,7 @@ class DetectorBrain(UpdateBrain):
         run_opts: RunOptions | None = None,
     ) -> None:
         super().__init__(detector, hparams, run_opts)
+        self.detector = detector  # in several processes the module that trains is a wrapper around it
         self.teacher, self.rule = teacher.to(self.device), rule
         self.targets: dict[str, Tensor] = {}
 
@@ -123,7 +124,7 @@ class DetectorBrain(UpdateBrain):
         self.fit(self.rounds, self.loader(train, self.make_stream(train.durations)), self.loader(dev))
         best = self.checkpointer.find_checkpoint(min_key="loss")
         self.checkpointer.load_only(best, ["trained"])
-        return self.modules.model
+        return self.detector
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return all weights of the detector."""

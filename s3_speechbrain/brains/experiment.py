@@ -39,7 +39,8 @@ FREE = ("prepare", "teacher")
 YAML_FILES = "hparams"
 HYPERPARAMS = "hyperparams.yaml"
 METRICS = "metrics.json"
-CHECKPOINTS = ("checkpoints/CKPT*", "*/checkpoints/CKPT*")  # of a run, and of its earlier stages
+# what a run and its earlier stages leave: checkpoints, or what says that a stage was complete
+STARTED = ("checkpoints/CKPT*", "*/checkpoints/CKPT*", "*/stage.json")
 
 # Where a run happens and how it is shown; two runs that differ only in these are the same experiment.
 VOLATILE = frozenset(
@@ -152,14 +153,25 @@ def _help_if_asked(argv: Sequence[str]) -> None:
 
 def _resolve(argv: Sequence[str]) -> tuple[io.StringIO, str, RunOptions]:
     _help_if_asked(argv)
+    _refuse_equals_signs(argv)
     file, run_opts, overrides = sb.parse_arguments(list(argv))
-    stream = compose(Path(file), overrides)
+    # SpeechBrain takes its own options past the YAML file, which lists some of them: it says what they are, too
+    own = {name: getattr(run_opts, name) for name in sorted(run_opts.overridden_args)}
+    stream = compose(Path(file), overrides, own)
     resolved = resolve_references(stream).getvalue()
     stream.seek(0)
     return stream, resolved, run_opts
 
 
-def compose(file: Path, command_line: str = "") -> io.StringIO:
+def _refuse_equals_signs(argv: Sequence[str]) -> None:
+    """Refuse a value with an equals sign in it, which SpeechBrain's parser would turn into a blank."""
+    for word in argv:
+        value = word.partition("=")[2] if word.startswith("--") else word
+        if "=" in value:
+            raise UserError(f"{word}: a value on the command line may hold no '='; write it into a YAML file")
+
+
+def compose(file: Path, command_line: str = "", own: Mapping | None = None) -> io.StringIO:
     """Apply variants and command-line overrides to a full YAML file.
 
     A variant begins with ``base: other.yaml`` (relative to itself) and is a mapping of overrides to that
@@ -173,6 +185,8 @@ def compose(file: Path, command_line: str = "") -> io.StringIO:
         A HyperPyYAML file or a variant of one.
     command_line : str
         YAML mapping of overrides, as SpeechBrain's argument parser returns it.
+    own : mapping, optional
+        Values that win over all, of the keys among them that the file has.
 
     Returns
     -------
@@ -184,6 +198,7 @@ def compose(file: Path, command_line: str = "") -> io.StringIO:
         tree.update(options_added(place, overrides)[1])
         merge(tree, {key: value for key, value in overrides.items() if key not in (BASE, ADD)}, file)
     merge(tree, _parse_command_line(command_line), file)
+    tree.update({key: value for key, value in (own or {}).items() if key in tree})
     _require_values(tree)
     stream = io.StringIO()
     yaml_parser().dump(tree, stream)
@@ -246,7 +261,7 @@ def guard_folder(folder: Path, tree: Mapping) -> None:
         If the folder holds checkpoints or results made with other settings; the message names the settings.
     """
     stored = folder / HYPERPARAMS
-    started = any(any(folder.glob(place)) for place in (METRICS, *CHECKPOINTS))
+    started = any(any(folder.glob(place)) for place in (METRICS, *STARTED))
     if not stored.is_file() or not started:
         return
     old = read_mapping(stored)

@@ -8,6 +8,7 @@ from s3_speechbrain.brains.multilingual import MultilingualBrain
 from s3_speechbrain.brains.pruned import MASK_FILE, ParpBrain, about, surviving
 from s3_speechbrain.brains.transfer import JOINT
 from s3_speechbrain.layers import plain_name
+from s3_speechbrain.measure import language_bytes
 from s3_speechbrain.pruning import save_masks
 
 
@@ -26,6 +27,11 @@ class JointParpBrain(ParpBrain, MultilingualBrain):
             if parameter.requires_grad and parameter is not encoder.mask_vector
         ]
         return surviving(trained, masks)
+
+    def shared_bytes(self) -> int:
+        """Count the surviving values and the masks that say where they belong."""
+        masks = language_bytes(self.masks(), [], []).masks
+        return super().shared_bytes() + masks
 
     def leave_behind(self, folder: Path) -> None:
         """Write the masks as a file."""

@@ -10,13 +10,13 @@ from s3_speechbrain.brains.banking import backbone_of
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.distilled import TaughtMaskBrain
 from s3_speechbrain.brains.masked import MaskBrain
-from s3_speechbrain.brains.methods import freeze_weights_
+from s3_speechbrain.brains.methods import freeze_weights_, mask_options
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.brains.staged_run import StagedRun
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank import read_entry
-from s3_speechbrain.masking import mask_, warm_start_
+from s3_speechbrain.masking import MaskConfig, mask_, warm_start_
 
 
 class MaskRun(StagedRun):
@@ -54,9 +54,10 @@ class MaskRun(StagedRun):
 
     def masked(self) -> MaskBrain:
         """Make the Brain that trains masks and head over frozen weights."""
-        encoder = self.hparams["encoder"]["build"]()
+        config: MaskConfig = self.hparams["mask"]
+        encoder = self.hparams["encoder"]["build"](**mask_options(config.groups))
         freeze_weights_(encoder)
-        mask_(encoder, self.hparams["mask"])
+        mask_(encoder, config)
         if self.hparams["mask_file"] is not None:
             self._warm_start_(encoder)
         head = self.hparams["head"]["build"](encoder.width, len(self.corpus.tokenizer.labels))

@@ -1,5 +1,6 @@
 """Ways to finetune weights: which parameters of an encoder learn."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -36,6 +37,14 @@ def encoder_options(method: str) -> dict[str, Any]:
         return {"freeze": True}
     # Random convolutions must be learned; pretrained ones are better left alone (wav2vec 2.0, Section 4.3).
     return {"pretrained": False, "freeze_extractor": False} if method == "scratch" else {}
+
+
+def mask_options(groups: Collection[str]) -> dict[str, Any]:
+    """Return the arguments of `SpeechEncoder` that masks on some groups of layers decide.
+
+    Scores on the convolutional extractor need it in every pass; otherwise it runs once and without gradients.
+    """
+    return {"freeze_extractor": False} if "extractor" in groups else {}
 
 
 def finetune_(encoder: SpeechEncoder, method: str, rank: int = 16, alpha: float = 16.0) -> None:

@@ -19,7 +19,13 @@ from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.maskbank import Backbone
 from s3_speechbrain.masking import set_language_
-from s3_speechbrain.measure import LanguageBytes, ParameterCount, count_parameters, language_bytes
+from s3_speechbrain.measure import (
+    LanguageBytes,
+    ParameterCount,
+    count_parameters,
+    language_bytes,
+    tensor_bytes,
+)
 
 
 class LanguageHeads(nn.Module):
@@ -107,6 +113,10 @@ class MultilingualBrain(CTCBrain):
         """Return the weights of the encoder that train, and that all languages share."""
         encoder = self.recogniser.encoder
         return [p for p in encoder.parameters() if p.requires_grad and p is not encoder.mask_vector]
+
+    def shared_bytes(self) -> int:
+        """Count the bytes that all languages share beside the backbone as it was."""
+        return tensor_bytes(self.trained_weights())
 
     def stored(self) -> LanguageBytes:
         """Return what the selected language stores: its share of the common head and vocabulary."""

@@ -119,7 +119,13 @@ def share(
         rank, local, world = (int(environment.pop(name)) for name in _LAUNCHED)
         # Each process has a device of its own: the first that it sees.
         devices = environment.get("CUDA_VISIBLE_DEVICES")
-        environment["CUDA_VISIBLE_DEVICES"] = devices.split(",")[local] if devices else str(local)
+        seen = devices.split(",") if devices else [str(number) for number in range(local + 1)]
+        if local >= len(seen):
+            raise UserError(
+                f"CUDA_VISIBLE_DEVICES is {devices}, too few for process {local + 1} of this machine: give each a "
+                "device, or start fewer"
+            )
+        environment["CUDA_VISIBLE_DEVICES"] = seen[local]
         shard = f"{rank + 1}/{world}"
     found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", shard)
     if not found or int(found[1]) > int(found[2]):

@@ -2,6 +2,8 @@
 
 import torch
 
+from s3_speechbrain.errors import UserError
+
 AUTO = "auto"
 
 
@@ -19,11 +21,18 @@ def settle_precision(wanted: str, device: str | None = None) -> str:
     -------
     str
         For ``auto``: ``bf16`` if the device multiplies bfloat16 matrices in hardware, else ``fp32``.
+
+    Raises
+    ------
+    UserError
+        For ``fp16`` on a CPU.
     """
-    if wanted != AUTO:
-        return wanted
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "fp16" and torch.device(device).type == "cpu":
+        raise UserError("precision is fp16, which needs a GPU: use --precision bf16 or fp32 on a CPU")
+    if wanted != AUTO:
+        return wanted
     return "bf16" if has_bfloat16(torch.device(device).type) else "fp32"
 
 

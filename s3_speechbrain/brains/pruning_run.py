@@ -53,6 +53,10 @@ class PruningRun(StagedRun):
         self.sparsity: float = hparams["sparsity"]
         check_sparsity(self.sparsity)
         self.groups: tuple[str, ...] = tuple(hparams["groups"])
+        if "extractor" in self.groups:
+            raise UserError(
+                "groups name the extractor, which does not train here: PARP cannot adjust it; leave it out"
+            )
         self.scope: str = self.option("scope")
         self.biases: bool = self.option("biases")
 

@@ -48,6 +48,7 @@ TUNED = (
     "tokenizer",
 )
 OPTIONAL = ("train_weights",)  # recorded where set, so that older records of the same setting stay equal
+USUAL_GRAD_NORM = 5.0  # recorded where it is another
 Transcript = tuple[str, str, str]
 EXAMPLES = 5
 TIMED_CLIPS = 8
@@ -141,7 +142,7 @@ def finish_languages(
         own = {"wall_s": whole["run_wall_s"] / count, "updates": brain.updates_of(language)}
         metrics["cost"] |= {**whole, **own, "run_languages": count}
         metrics["config"] |= {"languages": list(brain.corpora)} | brain.sampling() | dict(options or {})
-        metrics["size"]["shared_bytes"] = measure.tensor_bytes(brain.trained_weights())
+        metrics["size"]["shared_bytes"] = brain.shared_bytes()
         backbone = backbone or brain.backbone()  # of the best checkpoint, which testing has loaded
         _keep_language(brain, metrics, backbone, folder / language)
         found[language] = metrics
@@ -236,9 +237,11 @@ def tuned_settings(brain: CTCBrain) -> dict[str, Any]:
     """Return the settings that tell a run from others with the same method and data."""
     hparams = brain.hparams
     named = {name: getattr(hparams, name) for name in TUNED if hasattr(hparams, name)}
-    # SpeechBrain takes these two from the command line past the YAML file.
+    # A Brain takes these two from SpeechBrain's run options, whatever the settings say.
     named |= {name: getattr(brain, name) for name in ("precision", "grad_accumulation_factor")}
     named |= {name: True for name in OPTIONAL if getattr(hparams, name, False)}
+    if getattr(hparams, "max_grad_norm", USUAL_GRAD_NORM) != USUAL_GRAD_NORM:
+        named["max_grad_norm"] = hparams.max_grad_norm
     return {
         name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
         for name, value in named.items()

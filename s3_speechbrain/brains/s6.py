@@ -13,6 +13,7 @@ from s3_speechbrain.brains.structured_run import StructuredRun
 from s3_speechbrain.brains.token_run import TokenRun
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.schema import BASELINE_PREFIX
+from s3_speechbrain.tokens import TokenSelector
 
 
 class S6Brain(TokenBrain, StructuredBrain):
@@ -39,6 +40,12 @@ class S6Run(TokenRun, StructuredRun):
             raise UserError("distil compares frame by frame, but the teacher sees more frames; set it to 0")
         if self.config.strategy == "one_shot" and self.hparams["start_from"] == "teacher":
             raise UserError("one_shot prunes pretrained weights; add --start_from pretrained")
+
+    def shortened(
+        self, student: Recogniser, selector: TokenSelector, teacher: Recogniser | None
+    ) -> StructuredBrain:
+        """Make the Brain of both halves, as each half would."""
+        return self.growing(super().shortened(student, selector, teacher))
 
     @property
     def recorded_as(self) -> str:

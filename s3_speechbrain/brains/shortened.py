@@ -1,9 +1,12 @@
 """The Brain of recognisers with a token selector: CTC training on fewer frames, and a count of them."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
+from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 from torch import Tensor, nn
 
 from s3_speechbrain.brains.ctc import CTCBrain
@@ -12,6 +15,7 @@ from s3_speechbrain.macs import count_macs
 from s3_speechbrain.tokens import Shortened
 
 
+@register_checkpoint_hooks
 @dataclass
 class TokenCount:
     """Frames that went into a selector, that came out, and that came out for CTC's sake alone."""
@@ -25,6 +29,17 @@ class TokenCount:
         self.frames += int(frames.sum())
         self.kept += int(short.frames.sum())
         self.reinserted += int(short.reinserted.sum())
+
+    @mark_as_saver
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        Path(path).write_text(json.dumps(vars(self)), encoding="utf-8")
+
+    @mark_as_loader
+    def load(self, path: Path, end_of_epoch: bool = True) -> None:
+        """Read what `save` wrote."""
+        del end_of_epoch
+        vars(self).update(json.loads(Path(path).read_text(encoding="utf-8")))
 
     @property
     def keep_ratio(self) -> float | None:
@@ -44,13 +59,17 @@ class TokenBrain(CTCBrain):
     ----------
     facts : dict
         What is known about the selector before this training; goes into the field ``tokens`` of the metrics.
+    inherited : list of Tensor
+        Weights that a teacher has finetuned and this training leaves alone; they are the language's own.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.facts: dict[str, Any] = {}
+        self.inherited: list[Tensor] = []
         self.trained_on, self.seen = TokenCount(), TokenCount()
         self.tested: list[float | None] = []
+        self.checkpointer.add_recoverable("trained_on", self.trained_on, optional_load=True)
         self.recogniser.selector.register_forward_hook(self._count, with_kwargs=True)
 
     def _count(self, _selector: nn.Module, args: tuple, kwargs: dict, short: Shortened) -> None:
@@ -69,6 +88,10 @@ class TokenBrain(CTCBrain):
         super().on_stage_end(stage, stage_loss, epoch)
         if stage == sb.Stage.TEST:
             self.tested.append(self.seen.keep_ratio)
+
+    def language_tensors(self) -> list[Tensor]:
+        """Return what a language stores, what it has from its teacher included."""
+        return [*super().language_tensors(), *self.inherited]
 
     def undiminished(self) -> Recogniser:
         """Return the recogniser without its selector, to time it beside."""

@@ -8,6 +8,7 @@ from typing import Any
 import speechbrain as sb
 from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from s3_speechbrain import measure
 from s3_speechbrain.brains.batches import SpeechBatch
@@ -22,6 +23,7 @@ from s3_speechbrain.structured import (
     layer_table,
     release_,
     slice_,
+    sums_of,
     surviving,
     unit_cost,
     unit_sparsity,
@@ -44,6 +46,9 @@ class StructuredBrain(CTCBrain):
     ) -> None:
         config: StructuredConfig = hparams["structured"]
         self.pruning = Rounds(model.encoder, config, hparams["updates"])
+        self.pruning.check_gradients(hparams["head_only_updates"])
+        # DDP would copy the main process's sums over the others' before every pass
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, sums_of(model))
         super().__init__(model, corpus, hparams, run_opts)
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
@@ -55,7 +60,7 @@ class StructuredBrain(CTCBrain):
     def on_fit_batch_start(self, batch: SpeechBatch, should_step: bool) -> None:
         """Set whether masks act and gradients are collected."""
         super().on_fit_batch_start(batch, should_step)
-        self.pruning.before(self.optimizer_step)
+        self.pruning.before(self.optimizer_step, self.scaler.get_scale())
 
     def on_fit_batch_end(
         self, batch: SpeechBatch, outputs: tuple[Tensor, Tensor], loss: Tensor, should_step: bool

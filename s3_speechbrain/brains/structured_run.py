@@ -67,5 +67,14 @@ class StructuredRun(StagedRun):
         """Make the Brain that removes units of a model and trains what is left."""
         if self.hparams["distil"]:
             self.option("distil")
-            return self.last(TaughtStructuredBrain, model, copy.deepcopy(model))
-        return self.last(StructuredBrain, model)
+            brain = self.last(TaughtStructuredBrain, model, copy.deepcopy(model))
+        else:
+            brain = self.last(StructuredBrain, model)
+        return self.growing(brain)
+
+    def growing(self, brain: StructuredBrain) -> StructuredBrain:
+        """Let units that come begin with pretrained weights, if they are to and the model is finetuned."""
+        if self.config.grow_from == "pretrained" and self.begins_with_teacher:
+            brain.pruning.grow_from_(self.pretrained().encoder)
+            return self._ready(brain)
+        return brain

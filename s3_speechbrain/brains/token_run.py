@@ -22,6 +22,7 @@ from s3_speechbrain.brains.staged_run import StagedRun
 from s3_speechbrain.brains.stages import STAGE, Stage, find_run, read_stage, write_stage
 from s3_speechbrain.brains.unlabelled import with_unlabelled
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.layers import plain_name
 from s3_speechbrain.report.schema import BASELINE_PREFIX
 from s3_speechbrain.tokens import (
     CALIBRATED,
@@ -94,8 +95,22 @@ class TokenRun(StagedRun):
         """Put the selector into the student, choose its threshold on dev, and make the Brain that trains both."""
         student.selector = selector
         brain = self.last(self.brain, student)
+        if self.hparams["start_from"] == "teacher":
+            brain.inherited = self._inherited(student, teacher)
         brain.facts = {"selector": self.tokens.selector, **self._calibrate_(brain, teacher)}
         return self._ready(brain)
+
+    @staticmethod
+    def _inherited(student: Recogniser, teacher: Recogniser) -> list[Tensor]:
+        """List what a teacher learned and its student keeps as it is, as with adapters."""
+        learned = {
+            plain_name(name) for name, value in teacher.encoder.named_parameters() if value.requires_grad
+        }
+        return [
+            value
+            for name, value in student.encoder.named_parameters()
+            if not value.requires_grad and plain_name(name).replace(".pretrained_module", "") in learned
+        ]
 
     # Detector -------------------------------------------------------------------------------------------
 
@@ -112,7 +127,10 @@ class TokenRun(StagedRun):
     def _other_detector(self, folder: Path) -> Stage:
         folder = folder / "detector" if (folder / "detector" / STAGE).is_file() else folder
         wanted = {"backbone": backbone_name(self.hparams), "config.selector": self.tokens.selector}
+        if self.tokens.selector == "salad":  # what its labels were
+            wanted |= {f"config.{name}": value for name, value in self.tokens.rule.items()}
         stage = find_run(folder, "detector_run", ["detector"], wanted)
+        self.options["tokens"] = {**self.tokens.used, "detector": stage.facts["config"]["detector"]}
         self.options["detector_run_language"] = stage.facts["language"]
         return stage
 

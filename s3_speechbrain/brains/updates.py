@@ -43,6 +43,9 @@ class UpdateBrain(sb.Brain):
     """
 
     def __init__(self, model: nn.Module, hparams: Mapping, run_opts: RunOptions | None = None) -> None:
+        for name in ("updates", "valid_every"):
+            if hparams[name] < 1:
+                raise UserError(f"{name} is {hparams[name]}: give 1 or more")
         self.history = History()
         checkpointer = AtomicCheckpointer(
             Path(hparams["output_folder"]) / "checkpoints",
@@ -167,6 +170,10 @@ class UpdateBrain(sb.Brain):
                 self.scaler.scale(loss / self.grad_accumulation_factor).backward()
             else:
                 self._note_nonfinite(batch)
+                if should_step and self.distributed_launch:
+                    # Earlier batches of this update have left gradients that were never exchanged: with them every
+                    # process would go a way of its own.
+                    self.optimizer.zero_grad(set_to_none=True)
         if should_step:
             self.optimizers_step()
         self.on_fit_batch_end(batch, outputs, loss, should_step)

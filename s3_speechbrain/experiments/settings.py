@@ -1,6 +1,5 @@
 """The settings that a run would start with, and what makes two runs the same run."""
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -8,8 +7,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-from speechbrain.utils.run_opts import RunOptions
 
 from s3_speechbrain.brains.experiment import VOLATILE, read_settings
 from s3_speechbrain.brains.yaml_files import tag_of
@@ -21,7 +18,6 @@ BUILT_ON = ("_run", "mask_file")
 DATA = "{data}"  # in a value of a grid: the place of the job's corpus
 ELSEWHERE = "ELSEWHERE"  # stands for a path, which says nothing about what a run is
 STAND_INS = {"language": "LANGUAGE", "seed": "1"}
-RUN_OPTIONS = frozenset(field.name for field in dataclasses.fields(RunOptions))
 
 
 def builds_on(option: str) -> bool:
@@ -79,10 +75,7 @@ def resolve(
 def _resolved(file: Path, options: tuple[tuple[str, str], ...]) -> Mapping[str, Any]:
     given = {"data_folder": ELSEWHERE, "output_folder": ELSEWHERE, **dict(options)}
     words = [word for key, text in given.items() for word in (f"--{key}", text)]
-    settings = read_settings([str(file), *words])
-    # SpeechBrain takes its own options from the command line past the YAML file
-    past = {key for key in RUN_OPTIONS & given.keys() & settings.keys() if str(settings[key]) != given[key]}
-    return {**settings, **{key: given[key] for key in past}}
+    return read_settings([str(file), *words])
 
 
 def settings_key(settings: Mapping[str, Any]) -> str:

@@ -96,8 +96,10 @@ def renew_groups(groups: Sequence[MaskGroup]) -> None:
 
     def renew(group: MaskGroup) -> None:
         room = rooms.get()
-        group.renew(room)
-        rooms.put(room)
+        try:
+            group.renew(room)
+        finally:  # else the others would wait for it, and the error with them
+            rooms.put(room)
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(renew, groups))

@@ -19,7 +19,7 @@ Start with `Rounds`: ``Rounds(encoder, StructuredConfig(keep=0.5), updates)``. T
 from s3_speechbrain.structured.config import StructuredConfig
 from s3_speechbrain.structured.costs import unit_cost
 from s3_speechbrain.structured.importance import magnitude
-from s3_speechbrain.structured.masks import change_, hold_, kept_units, release_
+from s3_speechbrain.structured.masks import change_, hold_, kept_units, release_, sums_of
 from s3_speechbrain.structured.report import layer_table, surviving, unit_sparsity
 from s3_speechbrain.structured.rounds import Rounds
 from s3_speechbrain.structured.selection import adjust, counts_of, select
@@ -42,6 +42,7 @@ __all__ = [
     "select",
     "slice_",
     "sliced_config",
+    "sums_of",
     "surviving",
     "unit_cost",
     "unit_sparsity",

@@ -44,6 +44,8 @@ class UnitMask(nn.Module):
         Whether the mask acts in training; in evaluation it always does.
     collecting : bool
         Whether backward passes add to `gradient` and `contribution`.
+    loss_scale : float
+        What the loss of such a pass is multiplied by (fp16).
     """
 
     keep: Tensor
@@ -58,6 +60,7 @@ class UnitMask(nn.Module):
         self.register_buffer("contribution", torch.zeros(group.count))
         self.enforced = True
         self.collecting = False
+        self.loss_scale = 1.0
 
     @property
     def acts(self) -> bool:
@@ -78,7 +81,9 @@ class UnitMask(nn.Module):
 
     @torch.no_grad()
     def _collect(self, weight: Tensor, gradient: Tensor) -> None:
-        gradient = per_unit(gradient.float(), self.columns)
+        # a pass that overflows is no step of the optimiser either: what is not finite adds nothing
+        gradient = torch.nan_to_num(gradient.float() / self.loss_scale, 0.0, 0.0, 0.0)
+        gradient = per_unit(gradient, self.columns)
         self.gradient += gradient.abs().mean(1)
         self.contribution += (gradient * per_unit(weight, self.columns)).mean(1).abs()
 
@@ -183,10 +188,26 @@ def collected(encoder: nn.Module, units: Mapping[str, UnitGroup], what: str) -> 
     return {name: values.cpu() for name, values in found.items()}
 
 
-def set_modes_(encoder: nn.Module, units: Mapping[str, UnitGroup], enforced: bool, collecting: bool) -> None:
-    """Set `UnitMask.enforced` and `UnitMask.collecting` of all masks."""
+def set_modes_(
+    encoder: nn.Module,
+    units: Mapping[str, UnitGroup],
+    enforced: bool,
+    collecting: bool,
+    loss_scale: float = 1.0,
+) -> None:
+    """Set `UnitMask.enforced`, `UnitMask.collecting` and `UnitMask.loss_scale` of all masks."""
     for mask in unit_masks(encoder, units).values():
-        mask.enforced, mask.collecting = enforced, collecting
+        mask.enforced, mask.collecting, mask.loss_scale = enforced, collecting, loss_scale
+
+
+def sums_of(model: nn.Module) -> list[str]:
+    """Name the buffers that each process fills with its own gradients, for DDP to leave alone."""
+    return [
+        f"{name}.{what}"
+        for name, module in model.named_modules()
+        if isinstance(module, UnitMask)
+        for what in ("gradient", "contribution")
+    ]
 
 
 def snapshot(encoder: nn.Module, units: Mapping[str, UnitGroup]) -> dict[str, Tensor]:

@@ -20,6 +20,8 @@ from s3_speechbrain.structured.masks import (
 from s3_speechbrain.structured.selection import adjust, select
 from s3_speechbrain.structured.units import find_units, parameter_at
 
+SUMS = ("gradient", "contribution")  # scores that are collected in training
+
 
 class Rounds:
     """Sparsify, finetune, adjust, on an encoder whose weights something else trains.
@@ -67,13 +69,47 @@ class Rounds:
             chance(self.units, config.seed), self.cost, self.budget, config.floor
         )  # an impossible floor shows now
         self.pretrained = snapshot(encoder, self.units) if config.grow_from == "pretrained" else None
+        self.check_gradients(0)
         hold_(encoder, self.units)
 
-    def before(self, update: int) -> None:
-        """Prepare the masks for the training step that follows so many updates."""
-        needed = {"adjust"} if self.config.score == "magnitude" else {"select", "adjust", "reprune"}
-        collecting = self.plan.collecting(update, needed)
-        set_modes_(self.encoder, self.units, self.plan.enforced(update), collecting)
+    def grow_from_(self, encoder: nn.Module) -> None:
+        """Take the weights of units that come from another encoder of the same shape, with ``grow_from: pretrained``.
+
+        Without it they are what this encoder had at first: finetuned ones where it had been finetuned.
+        """
+        self.pretrained = snapshot(encoder, self.units)
+
+    @property
+    def _informed(self) -> set[str]:
+        """The events that gradients decide."""
+        if self.config.score in SUMS and self.config.strategy != "random":
+            return {"select", "adjust", "reprune"}
+        return {"adjust"} if self.config.grow in SUMS else set()
+
+    def check_gradients(self, held: int) -> None:
+        """Refuse a plan in which gradients decide something before there are any.
+
+        Parameters
+        ----------
+        held : int
+            For so many updates the head learns alone, and the units get no gradient.
+
+        Raises
+        ------
+        UserError
+            If so; scores would all be equal, and units would be chosen by their place.
+        """
+        first = self.plan.first_of(self._informed)
+        if first is not None and first <= held:
+            raise UserError(
+                f"Units are chosen by gradients after {first} updates, and get none in the first {held}: begin or "
+                "adjust later, or let the head learn alone for a shorter time."
+            )
+
+    def before(self, update: int, loss_scale: float = 1.0) -> None:
+        """Prepare the masks for the training step that follows so many updates; its loss may be scaled (fp16)."""
+        collecting = self.plan.collecting(update, self._informed)
+        set_modes_(self.encoder, self.units, self.plan.enforced(update), collecting, loss_scale)
 
     def after(self, update: int, optimizer: Optimizer | None = None) -> str | None:
         """Do what is due after so many updates; returns its name, as `Plan.event`."""

@@ -100,6 +100,10 @@ class Plan:
         """Tell whether the step that follows so many updates adds to the gradients for one of some events."""
         return any(self.event(later) in events for later in range(update + 1, update + self.window + 1))
 
+    def first_of(self, events: Collection[str]) -> int | None:
+        """Return after how many updates the first of some events happens; None if none of them does."""
+        return next((update for update in range(self.updates + 1) if self.event(update) in events), None)
+
     def drop_at(self, update: int) -> float:
         """Return the share to drop after so many updates: ``drop / 2 * (1 + cos(pi * progress))``, then 0."""
         length = self.until - self.first

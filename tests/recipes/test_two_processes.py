@@ -72,8 +72,8 @@ def commands(corpora, encoder, folder, *options):
     ]
 
 
-def work(argvs, tell, ranks):
-    """Run the worker once, or once per rank at the same time."""
+def work(argvs, tell, ranks, worker=WORKER):
+    """Run a worker once, or once per rank at the same time."""
     tests = Path(__file__).resolve().parents[1]
     common = {
         **os.environ,
@@ -87,7 +87,7 @@ def work(argvs, tell, ranks):
         environments = [{**common, **launched, "RANK": str(r), "LOCAL_RANK": str(r)} for r in range(ranks)]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER], env=each, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", worker], env=each, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for each in environments
     ]
@@ -133,3 +133,34 @@ def test_two_processes_train_what_one_does_with_twice_the_batches(corpora, tiny_
             "en.safetensors",
             "fr.safetensors",
         }
+
+
+S6_WORKER = """
+import sys
+from recipe_tools import load_recipe
+for argv in (line.split("\\t") for line in sys.stdin.read().splitlines()):
+    load_recipe("CommonVoice/s6_damon").main(argv)
+"""
+
+
+@pytest.mark.slow
+def test_detector_and_units_train_in_two_processes(corpora, tiny_encoder, tmp_path):
+    folder = tmp_path / "run"
+    argv = [
+        str(RECIPES / "CommonVoice" / "s6_damon" / "hparams" / "demo.yaml"),
+        *(
+            f"--data_folder={corpora}",
+            f"--source={tiny_encoder}",
+            f"--output_folder={folder}",
+            "--language=en",
+        ),
+        *("--updates=8", "--valid_every=4", "--batch_seconds=4", "--noprogressbar", "--threads=1"),
+        *("--detector={updates: 4, valid_every: 2}", "--teacher={updates: 4, valid_every: 2}"),
+        *("--every=2", "--window=2", "--keep=0.6", "--floor={heads: 1, neurons: 4}"),
+        *("--distributed_backend=gloo", "--find_unused_parameters"),
+    ]
+    work([argv], tmp_path / "told", 2, S6_WORKER)
+    found = read_metrics(folder)
+    assert found["method"] == "s6"
+    assert found["sparsity"]["masked"] == pytest.approx(0.4, abs=0.1)
+    assert (folder / "detector" / "detector.safetensors").is_file()

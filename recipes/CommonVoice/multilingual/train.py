@@ -23,6 +23,7 @@ from s3_speechbrain.brains import (
     freeze_weights_,
     load_corpora,
     mask_language,
+    mask_options,
     say_finished,
     say_if_finished,
     start,
@@ -46,7 +47,7 @@ def joint(argv: Sequence[str], plan: Plan) -> None:
     """Train the masks and heads of all languages in one run."""
     hparams, run_opts = start(argv)
     corpora = load_corpora(hparams, plan.languages)
-    encoder = hparams["encoder"]["build"]()
+    encoder = hparams["encoder"]["build"](**mask_options(hparams["mask"].groups))
     freeze_weights_(encoder)
     mask_languages_(encoder, dict.fromkeys(corpora, hparams["mask"]))
     build = hparams["head"]["build"]
