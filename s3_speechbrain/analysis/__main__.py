@@ -29,8 +29,8 @@ The folder then holds overlap.json (all counts and measures), overlap.md (tables
 evidence/analysis/overlap-NAME.json keeps for RESULTS.md what it needs. Masks that
 were trained from one start are alike for that reason alone; to see what training adds:
 
-  python -m s3_speechbrain.analysis magnitude builtin --sparsity 0.4 --out results/magnitude-0.4.safetensors
-  python -m s3_speechbrain.analysis overlap RUN... --given results/magnitude-0.4.safetensors --out FOLDER
+  python -m s3_speechbrain.analysis magnitude builtin --groups ffn attention --sparsity 0.2 --out magnitude.safetensors
+  python -m s3_speechbrain.analysis overlap RUN... --given magnitude.safetensors --out FOLDER
 """
 FIGURES = (
     # measure, its chance level, title

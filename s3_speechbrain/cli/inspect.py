@@ -10,7 +10,7 @@ HELP = "tell what is in a model folder, mask bank, run or sound file"
 EPILOG = """\
 examples:
   s3sb inspect results/demo/bank
-  s3sb inspect results/mask_finetuning/fr --json
+  s3sb inspect results/demo/fr --json
   s3sb inspect owner/name --revision v1
   s3sb inspect clip.mp3
 

@@ -5,11 +5,11 @@ import argparse
 HELP = "make a folder of a finished run that anyone can load, try it, and send it to the hub if asked"
 EPILOG = """\
 examples:
-  s3sb publish results/mask_finetuning/fr published/fr
+  s3sb publish results/demo/fr published/fr
   s3sb publish results/demo/bank published/demo --with_backbone
   s3sb publish results/demo/bank published/fr --language fr            one language, baked into an ordinary model
-  s3sb publish results/finetuning/fr published/fr --hub owner/name             what would be sent
-  s3sb publish results/finetuning/fr published/fr --hub owner/name --send      sends it
+  s3sb publish results/demo/fr published/fr --hub owner/name             what would be sent
+  s3sb publish results/demo/fr published/fr --hub owner/name --send      sends it
 
 The folder is loaded in a new process without a network and transcribes test clips, and the texts are compared with
 the run's own; if they differ, nothing is published. --hub alone is a dry run. The token comes from HF_TOKEN or

@@ -7,7 +7,7 @@ HELP = "write one self-contained HTML page about finished runs"
 EPILOG = """\
 examples:
   s3sb report results/demo -o report.html
-  s3sb report results/mask_finetuning/fr results/finetuning/fr -o report.html --title "French, 10 minutes"
+  s3sb report results/demo/fr results/demo/it -o report.html --title "French and Italian, 10 minutes"
   s3sb report evidence/parp -o parp.html --clips 0
 
 The page holds everything it shows (tables, learning curves, sparsity by layer, error against cost, how alike masks

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HELP = "turn sound files of any length and format into text"
 EPILOG = """\
 examples:
-  s3sb transcribe clip.wav --model results/mask_finetuning/fr
+  s3sb transcribe clip.wav --model results/demo/fr
   s3sb transcribe talk.mp3 --model results/demo --language it --words
   s3sb transcribe recordings --model owner/name --json --output texts.jsonl
   s3sb transcribe 'data/**/*.flac' --model results/demo --language en --threads 2

@@ -72,7 +72,8 @@ def read_config(
         If the config cannot be had or its family is not one of `FAMILIES`.
     """
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision)
+        # no code of a repository is run, nor is the user asked whether it may be
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(

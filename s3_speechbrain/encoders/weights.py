@@ -59,6 +59,8 @@ def load_weights(source: str, config: PretrainedConfig, revision: str | None = N
     }
     whisper = config.model_type == "whisper"
     load = WhisperEncoder.from_pretrained if whisper else AutoModel.from_pretrained
+    if not whisper:
+        options["trust_remote_code"] = False  # no code of a repository is run
     try:
         with _without_report():
             model, info = load(source, **options, **({"key_mapping": WHISPER_NAMES} if whisper else {}))

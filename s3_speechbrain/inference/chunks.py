@@ -5,6 +5,7 @@ the recording, with the same samples below it. Two neighbours share an overlap; 
 so that no frame is used that has less than a quarter of the overlap as context on either side.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Chunking:
     overlap: float = 4.0
 
     def __post_init__(self) -> None:
-        if not 0.2 <= self.overlap <= self.seconds / 2:
+        if not (0.2 <= self.overlap <= self.seconds / 2 and math.isfinite(self.seconds)):
             raise UserError(
                 f"chunks of {self.seconds:g} s with {self.overlap:g} s of overlap: give an overlap of at least "
                 "0.2 s and at most half a chunk"

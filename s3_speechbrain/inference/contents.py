@@ -1,13 +1,13 @@
 """What is in a folder or file, as plain data; no weights are loaded and nothing is run."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import soundfile
-from safetensors import safe_open
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.inference.audio import audio_blocks
@@ -15,6 +15,7 @@ from s3_speechbrain.inference.sources import Source, find_source
 from s3_speechbrain.maskbank import MaskBank, read_header
 from s3_speechbrain.maskbank.header import Header
 from s3_speechbrain.modelfolder import read_config
+from s3_speechbrain.modelfolder.files import WEIGHTS, inside, read_table, refusing
 
 MOST_CARD_BYTES = 1 << 20
 MOST_METRICS_BYTES = 1 << 24
@@ -74,9 +75,9 @@ def _sound(path: Path) -> dict[str, Any]:
 def _model(source: Source) -> dict[str, Any]:
     config = read_config(source.path)
     facts, metrics = config.facts, _metrics(source.path) or {}
-    with safe_open(source.path / "model.safetensors", framework="pt") as file:
-        names = list(file.keys())
-        parameters = sum(_count(file.get_slice(name).get_shape()) for name in names)
+    with refusing(source.path):
+        table = read_table(inside(source.path, WEIGHTS), config.weights["bytes"])
+    parameters = sum(math.prod(shape) for _, shape in table.values())
     return {
         "kind": "model",
         "languages": list(facts.languages),
@@ -172,13 +173,6 @@ def _licence(folder: Path) -> str | None:
     front = text.split("---", 2)[1] if text.startswith("---") and text.count("---") > 1 else ""
     found = _LICENCE.search(front)
     return found.group(1).strip() if found else None
-
-
-def _count(shape: list[int]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product
 
 
 def _bytes(folder: Path) -> int:

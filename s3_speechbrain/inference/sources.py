@@ -62,7 +62,10 @@ def find_source(name: str | Path, revision: str | None = None) -> Source:
             raise UserError(
                 f"no folder {name}: give a model folder, a mask bank, a finished run or a hub name (owner/name)"
             )
-        path = fetch(str(name), revision)
+        try:
+            path = fetch(str(name), revision)
+        except UserError as error:
+            raise UserError(f"no folder {name} here, and on the hub: {error}") from None
     elif revision is not None:
         raise UserError(f"{name} is a folder here, which has no revision: leave the revision out")
     if path.is_file() and path.suffix == ".safetensors":

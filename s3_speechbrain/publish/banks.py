@@ -145,7 +145,7 @@ def bank_card(
     rows = "\n".join(f"| {one} | {size:,d} | {_layers(bank, one)} |" for one, size in sizes.items())
     usage = [
         "## Use it\n\nReads data only and runs no code of this folder.\n\n"
-        f"```\ns3sb transcribe {name} {sound} --language {language}\n```\n",
+        f"```\ns3sb transcribe {sound} --model {name} --language {language}\n```\n",
         f"## What is in it\n\nOne frozen encoder, with fingerprint `{bank.backbone.fingerprint[:16]}`, and for each "
         f"language a file with its masks, head and vocabulary. {where}\n\n"
         f"| language | bytes | masked layers |\n|---|---|---|\n{rows}\n",

@@ -73,6 +73,7 @@ def model_card(
     """Return the card of a model folder."""
     config, facts = model.config, model.config.facts
     sound = examples[0].file if examples else "clip.wav"
+    language = examples[0].language if examples else next(iter(facts.languages))
     ways = ways_of(folder, model)
     languages = ", ".join(facts.languages)
     parameters = sum(value.numel() for value in model.recogniser.parameters())
@@ -103,7 +104,7 @@ def model_card(
             revision=facts.revision,
             library="speechbrain" if "speechbrain" in ways else "s3-speechbrain",
             tags=[family, facts.method, *(["speechbrain", "pytorch"] if "speechbrain" in ways else [])],
-            usage=_usage(name, sound, ways),
+            usage=_usage(name, sound, ways, language if len(facts.languages) > 1 else None),
             notes=notes,
             examples=examples,
             checks=checks,
@@ -111,11 +112,12 @@ def model_card(
     )
 
 
-def _usage(name: str, sound: str, ways: Sequence[str]) -> list[str]:
+def _usage(name: str, sound: str, ways: Sequence[str], language: str | None) -> list[str]:
+    spoken = "" if language is None else f" --language {language}"
     texts = {
         "model": (
             "## Use it with s3_speechbrain\n\nReads data only and runs no code of this folder.\n\n"
-            f"```\ns3sb transcribe {name} {sound}\n```\n"
+            f"```\ns3sb transcribe {sound} --model {name}{spoken}\n```\n"
         ),
         "speechbrain": (
             f"## Use it with plain SpeechBrain\n\nSpeechBrain executes `{HYPERPARAMS}`: read it first, and pin the "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from s3_speechbrain.report.provenance import recipe_folder
 from s3_speechbrain.report.runs import (
     Evidence,
     Run,
@@ -142,15 +143,15 @@ def cost_table(grid: Grid) -> str:
 
 
 def commands(settings: Iterable[Setting]) -> str:
-    """List the exact command of each setting's first seed, and all its seeds, folded away."""
-    lines = sorted(
-        f"{setting.first['command']}  # {setting.first['language']} {row_of(setting.first)}, "
-        f"seeds {', '.join(map(str, setting.seeds))}"
-        for setting in settings
-    )
+    """List the exact command of each setting's first seed, and all its seeds, by recipe, folded away."""
+    lines: dict[str, set[str]] = {}
+    for setting in settings:
+        run, seeds = setting.first, ", ".join(map(str, setting.seeds))
+        told = f"{run['command']}  # {run['language']} {row_of(run)}, seeds {seeds}"
+        lines.setdefault(recipe_folder(run), set()).add(told)
     if not lines:
         return "No runs yet."
-    body = "\n".join(dict.fromkeys(lines))
+    body = "\n\n".join("\n".join([f"# in {place}", *sorted(each)]) for place, each in sorted(lines.items()))
     return f"<details><summary>Commands and seeds</summary>\n\n```bash\n{body}\n```\n\n</details>"
 
 

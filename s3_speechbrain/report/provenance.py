@@ -2,14 +2,16 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def portable_path(text: str) -> str:
     """Replace an absolute or home path, or each in a list, by ``PATH/`` and its last name; leave other text alone."""
     if text.startswith("[") and text.endswith("]"):
         return f"[{', '.join(_portable_part(part.strip()) for part in text[1:-1].split(','))}]"
-    if text.startswith(("/", "~/")) and len(text.split()) == 1:
+    if text.startswith(("/", "~/")):  # blanks in it or not
         return f"PATH/{Path(text).name}".rstrip("/")
     return text
 
@@ -39,6 +41,15 @@ def portable_command(command: str) -> str:
     return " ".join(
         word if word.isprintable() and word and " " not in word else shlex.quote(word) for word in cleaned
     )
+
+
+def recipe_folder(run: Mapping[str, Any]) -> str:
+    """Return the folder, below the project's, that a run's command is given in."""
+    apart = {"text_parp": "Text/parp", "parp_joint": "CommonVoice/parp"}
+    command, recipe = run["command"], run["recipe"]
+    if recipe not in apart and ("--languages" in command or "add_language.py" in command):
+        recipe = "multilingual"  # which trains what other recipes train, language by language
+    return f"recipes/{apart.get(recipe, f'CommonVoice/{recipe}')}"
 
 
 def command_line() -> str:

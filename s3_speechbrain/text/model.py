@@ -76,13 +76,14 @@ def load_text_encoder(
     """
     where = text_source(source)
     try:
-        config = AutoConfig.from_pretrained(where)
-        tokenizer = AutoTokenizer.from_pretrained(where)
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"):
             if dropout is not None and hasattr(config, name):
                 setattr(config, name, dropout)
         options = {"add_pooling_layer": False} if config.model_type in ("bert", "roberta") else {}
         if pretrained:
+            options["trust_remote_code"] = False
             encoder = AutoModel.from_pretrained(where, config=config, dtype=torch.float32, **options)
         else:
             with torch.random.fork_rng(devices=[]):

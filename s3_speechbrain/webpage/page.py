@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 
 from s3_speechbrain import __version__
+from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.metrics import write_text_atomic
 from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.tables import number, size
@@ -40,10 +41,13 @@ def write_page(
     Raises
     ------
     UserError
-        If there are no runs.
+        If there are no runs, or the file cannot be written.
     """
-    output = Path(output)
-    write_text_atomic(output, make_page(gather(places, clips), title))
+    output, page = Path(output), make_page(gather(places, clips), title)
+    try:
+        write_text_atomic(output, page)
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror}; give --output a file elsewhere") from None
     return output
 
 

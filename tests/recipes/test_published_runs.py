@@ -1,11 +1,13 @@
 """From a finished run to folders that other toolkits load, each tried in a process of its own."""
 
 import json
+import shlex
 
 import pytest
 import torch
 from huggingface_hub import ModelCard
 
+from s3_speechbrain.cli.main import parser
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.inference import SharedRecogniser
 from s3_speechbrain.maskbank import MaskBank, read_entry
@@ -31,6 +33,12 @@ def masked(run, tmp_path):
     return tmp_path / "run"
 
 
+def command_of(card):
+    """Let ``s3sb`` read the command that a card gives."""
+    (line,) = [line for line in card.read_text().splitlines() if line.startswith("s3sb transcribe")]
+    return parser().parse_args(shlex.split(line)[1:])
+
+
 def test_a_run_becomes_a_folder_that_three_toolkits_load(masked, tmp_path):
     with pytest.raises(UserError, match="under which licence"):
         publish(masked, tmp_path / "out")
@@ -50,6 +58,8 @@ def test_a_run_becomes_a_folder_that_three_toolkits_load(masked, tmp_path):
     assert str(tmp_path) not in (tmp_path / "out" / "README.md").read_text()
     assert str(tmp_path) not in (tmp_path / "out" / "metrics.json").read_text()
     assert dict(publishable_files(tmp_path / "out")) == dict(made.files)
+    given = command_of(tmp_path / "out" / "README.md")
+    assert (given.model, given.files, given.language) == ("me/toy", ["clip.wav"], None)
 
 
 def test_a_bank_names_its_backbone_or_carries_it_and_can_be_baked(masked, tmp_path, monkeypatch):
@@ -58,6 +68,7 @@ def test_a_bank_names_its_backbone_or_carries_it_and_can_be_baked(masked, tmp_pa
         publish(bank, tmp_path / "none")
     made = publish(bank, tmp_path / "carried", licence="cc0-1.0", with_backbone=True, clips=2)
     assert [(one.way, one.language, one.equal) for one in made.checks] == [("bank", "en", 2)]
+    assert command_of(made.folder / "README.md").language == "en"
     named = publish(
         bank, tmp_path / "named", licence="cc0-1.0", backbone="me/encoder", revision="abc", clips=0
     )

@@ -1,6 +1,6 @@
 """The recipe of CommonVoice/finetuning on LibriSpeech: only the YAML files differ.
 
-Run ``python train.py hparams/1h.yaml --data_folder PATH/LibriSpeech``.
+Run ``python train.py hparams/1h.yaml --data_folder PATH``.
 """
 
 import runpy
