@@ -96,14 +96,15 @@ def paired(ours: Setting, theirs: Setting, scatters: Scatters | None = None) -> 
     clips = [Counter(value_of(run, "utterances.clips") for run in each.runs) for each in (ours, theirs)]
     shared = [name for name in clips[0] if name is not None and name in clips[1]]
     chosen = max(sorted(shared), key=lambda name: clips[0][name] + clips[1][name], default=None)
-    return _side(ours, chosen, scatters), _side(theirs, chosen, scatters)
+    known = [scatters.of(*each) if scatters else None for each in ((ours, theirs), (theirs, ours))]
+    return _side(ours, chosen, known[0]), _side(theirs, chosen, known[1])
 
 
-def _side(setting: Setting, clips: str | None, scatters: Scatters | None) -> Side:
+def _side(setting: Setting, clips: str | None, scatter: Scatter | None) -> Side:
     runs = [run for run in setting.runs if clips is None or value_of(run, "utterances.clips") == clips]
     errors = [(run["seed"], run["test"][error_name(run)]) for run in runs]
     known: dict[str, Any] = {
-        "scatter": scatters.of(setting) if scatters else None,
+        "scatter": scatter,
         "joint": len(value_of(setting.first, "config.languages", [])) > 1,
     }
     if clips is None:

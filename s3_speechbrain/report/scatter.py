@@ -8,6 +8,7 @@ from functools import cached_property
 from scipy.stats import t
 
 from s3_speechbrain.report.runs import Setting
+from s3_speechbrain.report.schema import value_of
 
 SIDES = 0.975  # quantile: 95 % between both ends
 ENOUGH = 3  # degrees of freedom with which a recipe speaks for itself
@@ -62,12 +63,24 @@ class Scatters:
 
     @cached_property
     def overall(self) -> Scatter | None:
-        """Of all recipes together; None if nothing was repeated."""
-        return pooled(self.settings)
+        """Of all recipes together, without students, whose seeds leave their teacher as it is; None of nothing."""
+        return pooled([setting for setting in self.settings if not taught(setting)])
 
-    def of(self, setting: Setting) -> Scatter | None:
-        """Return the scatter of a setting's recipe, else that of all together."""
-        return self.by_recipe.get(setting.first["recipe"], self.overall)
+    def of(self, setting: Setting, other: Setting) -> Scatter | None:
+        """Return what a seed changes of one side of a comparison.
+
+        That is the scatter of its recipe, else that of all together. Of students beside another recipe's runs it is
+        the latter as well: another teacher would change them, too.
+        """
+        recipes = [each.first["recipe"] for each in (setting, other)]
+        if taught(setting) and len(set(recipes)) > 1:
+            return self.overall
+        return self.by_recipe.get(recipes[0], self.overall)
+
+
+def taught(setting: Setting) -> bool:
+    """Tell whether a setting's runs began with a teacher that another run had trained."""
+    return value_of(setting.first, "config.teacher_run_seed") is not None
 
 
 def pooled(settings: Sequence[Setting]) -> Scatter | None:

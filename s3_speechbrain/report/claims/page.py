@@ -21,7 +21,7 @@ from s3_speechbrain.report.claims.s6_damon import S6_DAMON
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, manifests_note
 from s3_speechbrain.report.paired import DRAWS, Difference
 from s3_speechbrain.report.runs import Evidence, mean_over
-from s3_speechbrain.report.scatter import Scatter, Scatters
+from s3_speechbrain.report.scatter import Scatter, Scatters, taught
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.tables import Table, markdown, number, number_range, spread
 
@@ -53,9 +53,11 @@ def _told(scatters: Scatters) -> str:
         return f"{number(each.percent, 1)} % of the error ({each.freedom} degrees of freedom)"
 
     own = [f"{name} {words(each)}" for name, each in scatters.by_recipe.items()]
-    rest = f"{'other' if own else 'all'} recipes, pooled over everything, {words(scatters.overall)}"
-    students = " Students of s6_damon share one teacher: another teacher's luck is not in theirs."
-    shared = students if "s6_damon" in scatters.by_recipe else ""
+    rest = f"{'other' if own else 'all'} recipes, pooled over all that have no teacher, {words(scatters.overall)}"
+    students = (
+        " Students are compared among themselves by their own, as they share a teacher, else by the last one."
+    )
+    shared = students if any(map(taught, scatters.settings)) else ""
     return f"Their standard deviation: {', '.join([*own, rest])}.{shared}"
 
 

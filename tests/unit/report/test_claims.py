@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(autouse=True)
 def known_scatter(monkeypatch):
     """Let seeds change little; how that is found has its own tests."""
-    monkeypatch.setattr(Scatters, "of", lambda scatters, setting: Scatter(1.0, 100))
+    monkeypatch.setattr(Scatters, "of", lambda scatters, setting, other: Scatter(1.0, 100))
 
 
 @pytest.fixture

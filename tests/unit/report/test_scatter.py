@@ -39,17 +39,20 @@ def test_few_degrees_of_freedom_reach_further_and_more_trainings_less_far():
 
 
 def test_a_recipe_with_enough_repetitions_speaks_for_itself(make_run):
+    student = {"config": {"teacher_run_seed": 1}}
     runs = [
-        *repeated(make_run, "s6_damon", 10.0, 10.1, 10.2, 10.3),
+        *repeated(make_run, "s6_damon", 10.0, 10.1, 10.2, 10.3, **student),
         *repeated(make_run, "parp", 10.0, 12.0, 14.0),
         *repeated(make_run, "finetuning", 10.0),
     ]
     settings = {setting.first["recipe"]: setting for setting in pool(runs)}
     scatters = Scatters(list(settings.values()))
     assert list(scatters.by_recipe) == ["s6_damon"]  # two degrees of freedom are too few
-    assert scatters.of(settings["s6_damon"]).freedom == 3
-    assert scatters.of(settings["parp"]) == scatters.of(settings["finetuning"]) == scatters.overall
-    assert scatters.overall.freedom == 5
+    s6, parp, dense = (settings[name] for name in ("s6_damon", "parp", "finetuning"))
+    assert scatters.of(s6, s6).freedom == 3
+    assert scatters.of(parp, parp) == scatters.of(dense, s6) == scatters.overall
+    assert scatters.of(s6, dense) == scatters.overall  # another teacher would change the student
+    assert scatters.overall.freedom == 2  # of trainings that share nothing
     text = rules(scatters)
     assert "s6_damon 1.3 % of the error (3 degrees of freedom)" in text
-    assert "share one teacher" in text
+    assert "they share a teacher" in text
