@@ -105,7 +105,7 @@ def _behind(difference: Difference) -> str:
     runs = number_range(difference.runs, 0)
     parts = [
         f"{len(difference.languages)} language{'s' * (len(difference.languages) > 1)}",
-        f"{runs} runs a side",
+        "one run a side" if max(difference.runs) == 1 else f"{runs} runs a side",
     ]
     if difference.single:
         parts[1] = "one run each" if max(difference.runs) == 1 else f"one run against {max(difference.runs)}"
