@@ -1,23 +1,20 @@
 """The Brain of recognisers with a token selector: CTC training on fewer frames, and a count of them."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import speechbrain as sb
-from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 from torch import Tensor, nn
 
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.model import Recogniser
+from s3_speechbrain.brains.state import JsonState
 from s3_speechbrain.macs import count_macs
 from s3_speechbrain.tokens import Shortened
 
 
-@register_checkpoint_hooks
 @dataclass
-class TokenCount:
+class TokenCount(JsonState):
     """Frames that went into a selector, that came out, and that came out for CTC's sake alone."""
 
     frames: int = 0
@@ -29,17 +26,6 @@ class TokenCount:
         self.frames += int(frames.sum())
         self.kept += int(short.frames.sum())
         self.reinserted += int(short.reinserted.sum())
-
-    @mark_as_saver
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        Path(path).write_text(json.dumps(vars(self)), encoding="utf-8")
-
-    @mark_as_loader
-    def load(self, path: Path, end_of_epoch: bool = True) -> None:
-        """Read what `save` wrote."""
-        del end_of_epoch
-        vars(self).update(json.loads(Path(path).read_text(encoding="utf-8")))
 
     @property
     def keep_ratio(self) -> float | None:

@@ -102,18 +102,8 @@ class RandomState:
 
 
 @register_checkpoint_hooks
-class History:
-    """What happened so far: one dict per validation, counters, and the seconds spent in all runs together."""
-
-    def __init__(self) -> None:
-        self.rounds: list[dict] = []
-        self.counts: dict[str, int] = {}
-        self.seconds = 0.0
-
-    def count(self, what: str, number: int = 1) -> int:
-        """Add to a counter and return it."""
-        self.counts[what] = self.counts.get(what, 0) + number
-        return self.counts[what]
+class JsonState:
+    """Attributes that JSON knows, saved and restored."""
 
     @mark_as_saver
     def save(self, path: Path) -> None:
@@ -125,3 +115,17 @@ class History:
         """Read what `save` wrote."""
         del end_of_epoch
         vars(self).update(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+class History(JsonState):
+    """What happened so far: one dict per validation, counters, and the seconds spent in all runs together."""
+
+    def __init__(self) -> None:
+        self.rounds: list[dict] = []
+        self.counts: dict[str, int] = {}
+        self.seconds = 0.0
+
+    def count(self, what: str, number: int = 1) -> int:
+        """Add to a counter and return it."""
+        self.counts[what] = self.counts.get(what, 0) + number
+        return self.counts[what]

@@ -100,13 +100,28 @@ def test_other_ways(go):
     assert found["config"]["detector"]["unlabelled"] == "rest"
 
 
-@pytest.mark.parametrize("kill_at", [2, 8, 14])
+def test_a_language_of_adapters_has_its_teachers_weights_as_well(go, whole):
+    shared = (f"--teacher_run={go.root / 'whole' / 'teacher'}", f"--detector_run={go.root / 'whole'}")
+    found = go("adapters", *shared, "--adapt=lora", "--rank=2")
+    adapters = found["cost"]["trainable"]
+    assert adapters < whole["cost"]["trainable"]
+    assert found["size"]["bytes_per_language"] > whole["size"]["bytes_per_language"]
+
+
+def test_a_detector_of_other_labels_is_refused(go, whole, capsys):
+    with pytest.raises(SystemExit):
+        go("others", f"--detector_run={go.root / 'whole'}", "--selector=salad", "--n_first=2")
+    assert "config.n_first 1, this run 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kill_at", [2, 8, 16])
 def test_a_run_that_is_killed_in_any_stage_ends_like_the_whole_one(go, whole, kill_at):
     folder = f"killed-{kill_at}"
     with killed_after(kill_at):
         go(folder)
     resumed = go(folder)
     assert (resumed["dev"], resumed["test"]) == (whole["dev"], whole["test"])
+    assert resumed["tokens"]["reinserted_share"] == whole["tokens"]["reinserted_share"]
     expected, found = trained(go.root / "whole"), trained(go.root / folder)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
