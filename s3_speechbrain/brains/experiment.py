@@ -102,9 +102,8 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
     if "precision" in hparams:
         hparams["precision"] = settle_precision(hparams["precision"], run_opts.device)
     sb.create_experiment_directory(folder, save_env_desc=False)
-    logging.getLogger("matplotlib").setLevel(
-        logging.INFO
-    )  # log.txt would tell of every font that is looked at
+    # log.txt would tell of every font that is looked at
+    logging.getLogger("matplotlib").setLevel(logging.INFO)
     run_on_main(_keep_settings, args=[folder, resolved])
     hparams["run"] = {
         "config_hash": fingerprint,

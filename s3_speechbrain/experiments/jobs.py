@@ -8,10 +8,7 @@ from typing import Any
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.grid import Cell, Grid, needed_cell
 from s3_speechbrain.experiments.settings import ELSEWHERE, identity, resolve
-from s3_speechbrain.report.provenance import portable_path
-
-# what metrics.json calls a recipe, where it is not the name of its folder
-RECORDED = {("Text/parp", "train.py"): "text_parp", ("CommonVoice/parp", "joint.py"): "parp_joint"}
+from s3_speechbrain.report.provenance import RECORDED, portable_path
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+# what metrics.json calls a recipe (its folder below recipes/, its program), where it is not the name of its folder
+RECORDED = {("Text/parp", "train.py"): "text_parp", ("CommonVoice/parp", "joint.py"): "parp_joint"}
+
 
 def portable_path(text: str) -> str:
     """Replace an absolute or home path, or each in a list, by ``PATH/`` and its last name; leave other text alone."""
@@ -45,7 +48,7 @@ def portable_command(command: str) -> str:
 
 def recipe_folder(run: Mapping[str, Any]) -> str:
     """Return the folder, below the project's, that a run's command is given in."""
-    apart = {"text_parp": "Text/parp", "parp_joint": "CommonVoice/parp"}
+    apart = {name: folder for (folder, _), name in RECORDED.items()}
     command, recipe = run["command"], run["recipe"]
     if recipe not in apart and ("--languages" in command or "add_language.py" in command):
         recipe = "multilingual"  # which trains what other recipes train, language by language
