@@ -8,7 +8,7 @@ HELP = "prepare a corpus for the recipes"
 EPILOG = """\
 examples:
   s3sb prepare prompts --save_folder data/prompts
-  s3sb prepare common-voice cv-corpus-25.0-2026-03-09-nl.tar.gz manifests --languages nl --train-minutes 10
+  s3sb prepare common-voice cv-corpus-25.0-2026-03-09-nl.tar.gz manifests --languages nl --train_minutes 10
   s3sb prepare librispeech /data manifests --train 10min
 
 Each corpus has options of its own: s3sb prepare prompts --help. Run again, a command goes on where it stopped.
@@ -29,7 +29,7 @@ it, ru: CC BY 3.0). report.json next to it lists every row that was left out, wi
 """
 COMMON_VOICE = """\
 examples:
-  s3sb prepare common-voice cv-corpus-25.0-2026-03-09-nl.tar.gz manifests --languages nl --train-minutes 10
+  s3sb prepare common-voice cv-corpus-25.0-2026-03-09-nl.tar.gz manifests --languages nl --train_minutes 10
   s3sb prepare common-voice cv-corpus-25.0-2026-03-09 manifests --languages nl tr zh-TW --limit 200
 
 Then train with --data_folder set to the folder that was prepared (for a tar: <save_folder>/unpacked). Faulty rows
@@ -103,23 +103,23 @@ def _add_common_voice(parser: argparse.ArgumentParser) -> None:
     add("data_folder", help="tar as downloaded, folder of tars, unpacked release, or one locale's folder")
     add("save_folder", help="where the manifests go, as <save_folder>/<language>/{train,dev,test}.csv")
     add("--languages", nargs="+", required=True, metavar="LOCALE", help="for example: nl sv-SE zh-TW")
-    add("--train-minutes", type=float, help="draw a training subset of so many minutes (10, 60, ...)")
+    add("--train_minutes", type=float, help="draw a training subset of so many minutes (10, 60, ...)")
     add("--seed", type=int, default=1, help="seed of that draw; subsets of one seed are nested (default 1)")
     add("--limit", type=int, help="keep at most so many clips per split, for a quick try")
-    add("--max-seconds", type=float, default=20.0, help="drop longer clips (default 20)")
-    add("--min-seconds", type=float, default=0.2, help="drop shorter clips (default 0.2)")
-    add("--keep-digits", action="store_true", help="do not spell numbers out")
+    add("--max_seconds", type=float, default=20.0, help="drop longer clips (default 20)")
+    add("--min_seconds", type=float, default=0.2, help="drop shorter clips (default 0.2)")
+    add("--keep_digits", action="store_true", help="do not spell numbers out")
     add(
-        "--skip-audio-check",
+        "--skip_audio_check",
         action="store_true",
         help="trust clip_durations.tsv and do not read the header of every clip: faster, blind to bad audio",
     )
     add(
-        "--keep-shared-sentences",
+        "--keep_shared_sentences",
         action="store_true",
         help="keep sentences that also occur in dev or test (by default they leave train)",
     )
-    add("--cache-folder", help="where tars are unpacked (default <save_folder>/unpacked)")
+    add("--cache_folder", help="where tars are unpacked (default <save_folder>/unpacked)")
     add("--force", action="store_true", help="prepare again even if nothing changed")
 
 
@@ -154,10 +154,10 @@ def _add_librispeech(parser: argparse.ArgumentParser) -> None:
     add("--dev", default="dev-clean", help="parts joined by + (default dev-clean)")
     add("--test", default="test-clean", help="parts joined by + (default test-clean)")
     add("--fold", type=int, default=0, help="which of the six 10-minute sets, 0 to 5 (default 0)")
-    add("--train-minutes", type=float, help="draw a training subset of so many minutes")
+    add("--train_minutes", type=float, help="draw a training subset of so many minutes")
     add("--seed", type=int, default=1, help="seed of that draw (default 1)")
     add("--limit", type=int, help="keep at most so many utterances per split, for a quick try")
-    add("--max-seconds", type=float, default=40.0, help="drop longer utterances (default 40)")
+    add("--max_seconds", type=float, default=40.0, help="drop longer utterances (default 40)")
     add("--force", action="store_true", help="prepare again even if nothing changed")
 
 

@@ -18,10 +18,13 @@ from s3_speechbrain.report.tables import Table, markdown, number, plain, spread
 EPILOG = """\
 The way of a number from a run to the README:
 
-  1. a recipe ends:            results/mask_finetuning/fr/metrics.json
-  2. keep it as evidence:      python -m s3_speechbrain.report gather results evidence
+  1. a recipe ends:            RESULTS/mask_finetuning/demo/fr/sparsity-0.2-seed-1/metrics.json
+  2. keep it as evidence:      python -m s3_speechbrain.report gather RESULTS evidence
   3. rebuild every table:      python -m s3_speechbrain.report results
   4. in CI, refuse old pages:  python -m s3_speechbrain.report check
+
+RESULTS lies below the folder that the recipe was started in: recipes/CommonVoice/mask_finetuning/results, say,
+or recipes for the runs of all recipes. That of ./demo.sh and of experiments is results.
 
 A look at runs without keeping them:
 
