@@ -1,12 +1,13 @@
 """Prepared data of one language, or of several: manifests, tokenizers, datasets."""
 
 import inspect
+import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from speechbrain.utils.distributed import run_on_main
+from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from s3_speechbrain.brains.batches import Clips, make_dataset
 from s3_speechbrain.brains.tokens import Characters, Phones, Pieces, Tokenizer
@@ -14,7 +15,10 @@ from s3_speechbrain.data.common_voice import prepare_common_voice
 from s3_speechbrain.data.librispeech import prepare_librispeech
 from s3_speechbrain.data.manifest import read_manifest
 from s3_speechbrain.data.phones import pronounce
+from s3_speechbrain.data.preparation import format_table
 from s3_speechbrain.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 CORPORA = ("common_voice", "librispeech")
 Rows = dict[str, dict[str, dict]]  # split -> clip -> duration, wav, text
@@ -36,6 +40,8 @@ class Corpus:
         Of the manifests.
     train_minutes : float
         Audio in the training set.
+    dropped : dict of str to dict of str to int
+        By split, how many rows were left out for which reason; ``report.json`` beside the manifests lists them.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Corpus:
     tokenizer: Tokenizer
     sha256: str
     train_minutes: float
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def load_corpus(hparams: Mapping) -> Corpus:
@@ -66,8 +73,8 @@ def load_corpus(hparams: Mapping) -> Corpus:
     UserError
         If the corpus is unknown, the data folder is missing or no split has a usable row.
     """
-    rows, sha256 = _prepare(hparams)
-    return _open(hparams, rows, sha256, run_on_main(_tokenizer, args=[hparams, _texts(rows)]))
+    read = _prepare(hparams)
+    return _open(hparams, read, run_on_main(_tokenizer, args=[hparams, _texts(read.rows)]))
 
 
 def load_corpora(
@@ -104,21 +111,30 @@ def load_corpora(
     }
     prepared = {language: _prepare(view) for language, view in views.items()}
     if shared_vocabulary:
-        texts = [text for rows, _ in prepared.values() for text in _texts(rows)]
+        texts = [text for read in prepared.values() for text in _texts(read.rows)]
         one = run_on_main(_tokenizer, args=[hparams, texts])
         tokenizers = dict.fromkeys(languages, one)
     else:
         tokenizers = {
-            language: run_on_main(_tokenizer, args=[view, _texts(prepared[language][0])])
+            language: run_on_main(_tokenizer, args=[view, _texts(prepared[language].rows)])
             for language, view in views.items()
         }
     return {
-        language: _open(view, *prepared[language], tokenizers[language]) for language, view in views.items()
+        language: _open(view, prepared[language], tokenizers[language]) for language, view in views.items()
     }
 
 
-def _prepare(hparams: Mapping) -> tuple[Rows, str]:
-    """Write the manifests and read them: rows by split, and the manifests' hash."""
+@dataclass
+class _Read:
+    """What the manifests of a language hold: rows by split, their hash, and how many were left out and why."""
+
+    rows: Rows
+    sha256: str
+    dropped: dict[str, dict[str, int]]
+
+
+def _prepare(hparams: Mapping) -> _Read:
+    """Write the manifests, tell what was left out, and read them."""
     kind, data = hparams["corpus"], Path(str(hparams["data_folder"])).expanduser()
     if kind not in CORPORA:
         raise UserError(f"corpus is {kind!r}: choose one of {', '.join(CORPORA)}")
@@ -141,12 +157,15 @@ def _prepare(hparams: Mapping) -> tuple[Rows, str]:
     prepared = run_on_main(prepare, kwargs=arguments).get(hparams["language"])
     if prepared is None:
         raise UserError(f"{kind} has no language {hparams['language']!r}; it was prepared for another one")
+    if if_main_process():
+        logger.info("%s", format_table({hparams["language"]: prepared}))
     rows = {name: _rows(csv, prepared.data_root) for name, csv in prepared.csvs.items()}
     sha256 = prepared.sha256
     if hparams["tokenizer"] == "phones":
         file = Path(hparams["manifest_folder"]) / f"phones-{hparams['language']}.json"
         rows, sha256 = run_on_main(pronounce, args=[rows, hparams["language"], file, sha256])
-    return rows, sha256
+    dropped = {name: dict(facts["dropped"]) for name, facts in prepared.report["splits"].items()}
+    return _Read(rows, sha256, {name: reasons for name, reasons in dropped.items() if reasons})
 
 
 def name_of(data_folder: str | Path) -> str:
@@ -154,7 +173,8 @@ def name_of(data_folder: str | Path) -> str:
     return re.sub(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|zip)$", "", Path(data_folder).resolve().name)
 
 
-def _open(hparams: Mapping, rows: Rows, sha256: str, tokenizer: Tokenizer) -> Corpus:
+def _open(hparams: Mapping, read: _Read, tokenizer: Tokenizer) -> Corpus:
+    rows = read.rows
     wanted = ["train", "dev", "test", *hparams["extra_tests"]]
     unknown = [name for name in wanted if name not in rows]
     if unknown:
@@ -164,7 +184,8 @@ def _open(hparams: Mapping, rows: Rows, sha256: str, tokenizer: Tokenizer) -> Co
         language=hparams["language"],
         clips={name: Clips(make_dataset(rows[name], tokenizer)) for name in wanted},
         tokenizer=tokenizer,
-        sha256=sha256,
+        sha256=read.sha256,
+        dropped=read.dropped,
         train_minutes=sum(row["duration"] for row in rows["train"].values()) / 60,
     )
 

@@ -218,6 +218,7 @@ def collect_metrics(
             "name": corpus.name,
             "train_minutes": corpus.train_minutes,
             "manifest_sha256": corpus.sha256,
+            "dropped": corpus.dropped,
         },
         "dev": {name: best[f"valid_{name}"] for name in tests["test"]},
         "test": tests["test"],

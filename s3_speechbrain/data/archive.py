@@ -24,6 +24,7 @@ else:  # Debian 12's Python has no extraction filters yet
 
 TABLES = ("train.tsv", "dev.tsv", "test.tsv", "clip_durations.tsv")
 _MARK = ".unpacked.json"
+_END = 1024  # bytes: two blocks of zeros end a tar
 
 
 def is_tar(path: Path) -> bool:
@@ -81,6 +82,7 @@ def unpack(archive: Path, cache: Path, languages: Collection[str], progress: boo
     if done == set(languages):
         return done
     found: set[str] = set()
+    _check_end(archive)
     with (
         archive.open("rb") as raw,
         tqdm.wrapattr(
@@ -91,7 +93,7 @@ def unpack(archive: Path, cache: Path, languages: Collection[str], progress: boo
             with _decompress(stream, archive.name) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
                 for member in tar:
                     found |= _unpack_member(tar, member, cache, languages)
-                # tarfile takes a cut archive for a finished one; reading on makes the decompressor tell.
+                # The end of a cut archive looks like any other to tarfile; reading on makes the decompressor tell.
                 while plain.read(1 << 20):
                     pass
         except tarfile.FilterError as error:
@@ -106,6 +108,16 @@ def unpack(archive: Path, cache: Path, languages: Collection[str], progress: boo
     for name in found:
         write_json(cache / name / _MARK, mark)
     return found
+
+
+def _check_end(archive: Path) -> None:
+    """Refuse an uncompressed tar without its final blocks of zeros: tarfile takes a cut one for a finished one."""
+    if archive.suffix != ".tar":
+        return
+    with archive.open("rb") as file:
+        file.seek(max(0, archive.stat().st_size - _END))
+        if file.read() != bytes(_END):
+            raise UserError(f"{archive} is damaged (it ends early): download it again and rerun")
 
 
 def _decompress(stream: IO[bytes], name: str) -> AbstractContextManager[IO[bytes]]:

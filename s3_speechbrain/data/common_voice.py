@@ -153,9 +153,11 @@ def locate(data: Path, language: str, cache: Path, progress: bool = True) -> tup
     for archive in archives:
         if unpack(archive, cache, {language}, progress):
             return cache, cache / language
+    there = sorted({table.parent.name for depth in ("*", "*/*") for table in data.glob(f"{depth}/train.tsv")})
+    others = f" (it has {', '.join(there)})" if there else ""
     raise UserError(
-        f"{data} lacks language {language!r}: wanted {language}/train.tsv and {language}/clips/, or a "
-        f"tar with them"
+        f"{data} lacks language {language!r}{others}: wanted "
+        f"{language}/train.tsv and {language}/clips/, or a tar with them"
     )
 
 

@@ -289,6 +289,8 @@ def _main_reasons(report: Mapping[str, Any], split: str) -> str:
     facts = report["splits"][split]
     reasons = sorted(facts["dropped"].items(), key=lambda item: -item[1])[:3]
     hint = "; disjoint_sentences=False keeps these" if "sentence_in_other_split" in dict(reasons) else ""
+    if facts["not_drawn"]:
+        hint += "; train_minutes is shorter than the first clip drawn"
     return f"{facts['rows']} rows" + "".join(f", {count} {reason}" for reason, count in reasons) + hint
 
 
@@ -315,8 +317,10 @@ def format_table(prepared: Mapping[str, Prepared]) -> str:
                 f"{locale:<9} {split:<11} {facts['rows']:>8} {facts['kept']:>8} {facts['minutes']:>9.1f} "
                 f"{facts['not_drawn']:>9}  {why}"
             )
+        dropped = any(facts["dropped"] for facts in result.report["splits"].values())
         lines.append(
             f"{'':<9} manifests in {result.folder}{' (already there, unchanged)' if result.skipped else ''}"
+            f"{'; report.json there lists what was dropped, with line and reason' if dropped else ''}"
         )
     return "\n".join(lines)
 

@@ -231,7 +231,7 @@ def check_clip(candidate: Candidate, limits: Limits, known: float | None = None)
     try:
         seconds = read_duration(audio) if known is None else known
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
-        return drop("unreadable_audio", " ".join(str(error).split()))
+        return drop("unreadable_audio", f"not a readable sound file: {' '.join(str(error).split())}")
     if seconds <= 0:
         return drop("zero_length_audio", f"{audio} has no samples")
     if seconds < limits.min_seconds:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from s3_speechbrain.report.main_table import row_of, stored_bytes
+from s3_speechbrain.report.main_table import BYTES_COUNT, row_of, stored_bytes
 from s3_speechbrain.report.runs import Evidence, Run, Setting, data_label
 from s3_speechbrain.report.sweep import masked_share
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
@@ -100,7 +100,8 @@ def every_run(evidence: Evidence) -> str:
     return "\n\n".join(
         [
             f"{len(rows)} settings, {len(evidence.runs)} runs. `differs in` names what a setting does not share with "
-            f"most of its recipe and method (`{ABSENT}`: not recorded); the table below tells what those do.",
+            f"most of its recipe and method (`{ABSENT}`: not recorded); the table below tells what those do. "
+            f"{BYTES_COUNT}",
             markdown(Table(HEADER, rows, 6)),
             "Most common values of each recipe and method:",
             markdown(Table(["recipe", "method", "values"], shared, 3)),

@@ -32,6 +32,7 @@ TITLES = {
 COTRAINED = "_cotrained"  # ends the row of masks whose weights trained along
 SUMMARY_ROWS = ("frozen", "scratch", "dense", "lora", "mask")
 DEV_SELECTS = "Settings and checkpoints are selected on dev; test is run once per run, at its end."
+BYTES_COUNT = "Masks count as their file in a bank, or at one bit per weight where a run wrote none."
 SEEDS_NOTE = "Cells are the mean ± sample standard deviation (number of seeds), or a single seed's value."
 
 
@@ -115,9 +116,9 @@ def effort_line(evidence: Evidence) -> str:
             by_language = counts.setdefault(row_of(setting.first), {})
             by_language[setting.first["language"]] = by_language.get(setting.first["language"], 0) + 1
     parts = [
-        f"{TITLES[row]} {number_range(list(counts[row].values()), 0)}" for row in TITLES if row in counts
+        f"{TITLES[row]}: {number_range(list(counts[row].values()), 0)}" for row in TITLES if row in counts
     ]
-    return f"Settings compared on dev in each language: {', '.join(parts) or 'none yet'}."
+    return f"Settings compared on dev in each language: {'; '.join(parts) or 'none yet'}."
 
 
 def cost_table(grid: Grid) -> str:

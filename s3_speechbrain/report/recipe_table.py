@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from s3_speechbrain.report.main_table import DEV_SELECTS
+from s3_speechbrain.report.main_table import BYTES_COUNT, DEV_SELECTS, stored_bytes
 from s3_speechbrain.report.runs import Evidence, Setting, best_on_dev, data_label
 from s3_speechbrain.report.schema import error_name
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
@@ -42,7 +42,7 @@ def recipe_table(evidence: Evidence, recipe: str) -> str:
     header = ["method", "updates", "minutes", "sparsity", f"dev {name}", f"test {name}", "bytes"]
     note = (
         f"{language}, {backbone} backbone, {training} of {corpus}; all stages of a run together, on a machine that "
-        f"did other work as well. {DEV_SELECTS}"
+        f"did other work as well. {DEV_SELECTS} {BYTES_COUNT}"
     )
     return f"{note}\n\n{markdown(Table(header, [_row(setting) for setting in chosen], 1))}"
 
@@ -55,7 +55,7 @@ def _row(setting: Setting) -> list[str]:
         number(setting.stat("sparsity.masked").mean, 2),
         spread(setting.error("dev")),
         spread(setting.error("test")),
-        size(setting.stat("size.bytes_per_language").mean),
+        size(stored_bytes([setting])),
     ]
 
 

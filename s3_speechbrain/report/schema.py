@@ -122,6 +122,16 @@ OPTIONAL: dict[str, Kind] = {
     "note": ("a text", lambda value: isinstance(value, str)),
     "config": ("the tuned hyper-parameters by name", lambda value: isinstance(value, dict)),
     "size.bytes_in_bank": COUNT,
+    "data.dropped": (
+        "by split, reasons with the number of rows that were left out",
+        lambda value: (
+            isinstance(value, dict)
+            and all(
+                isinstance(reasons, dict) and all(map(_is_count, reasons.values()))
+                for reasons in value.values()
+            )
+        ),
+    ),
     "utterances": (
         "a fingerprint of the clips, and edits and lengths of each as texts with spaces between",
         lambda value: isinstance(value, dict) and _is_text(value.get("clips")) and _are_paired(value),

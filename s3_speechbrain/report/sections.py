@@ -10,6 +10,7 @@ from s3_speechbrain.report.deployment import deployment
 from s3_speechbrain.report.every_setting import every_run
 from s3_speechbrain.report.joint_subnetwork import joint_subnetwork
 from s3_speechbrain.report.main_table import (
+    BYTES_COUNT,
     DEV_SELECTS,
     SEEDS_NOTE,
     commands,
@@ -105,7 +106,7 @@ def backbones(evidence: Evidence) -> str:
             f"{DEV_SELECTS} `masks vs dense` is the relative change of the mean, negative where masks are "
             f"better; `seeds won` counts the seeds, run by both, in which they are. `dense` is plain dense "
             "finetuning or that with the head alone at first, whichever dev chooses. `settings tried` are those "
-            f"that dev chose from: frozen, dense, masks.{manifests_note(shown)}",
+            f"that dev chose from: frozen, dense, masks. {BYTES_COUNT}{manifests_note(shown)}",
             markdown(Table(header, rows, 4)),
             commands(shown),
         ]

@@ -227,7 +227,8 @@ S6_DAMON = (
         "no number verified; a reviewer suspects the PARP baseline (reviews)",
         "structures",
         fewer_structures,
-        "All prune the same dense teacher to half of the heads' and neurons' parameters and train equally long.",
+        "All keep half of the heads' and neurons' parameters after equally many updates in all; all but one-shot "
+        "magnitude and the network from scratch prune the same dense teacher.",
         goal=f"at most {UNIT_GOAL:g} % more error at half of the units",
     ),
     Claim(
