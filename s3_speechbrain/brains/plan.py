@@ -68,7 +68,9 @@ def read_plan(argv: Sequence[str], environment: MutableMapping[str, str] = os.en
         together.
     """
     settings = read_settings(argv)
-    languages = _languages(settings["languages"])
+    languages = languages_of(settings)
+    if any(word.partition("=")[0] == "--language" for word in argv):
+        raise UserError('language is an option of recipes for one: give a list such as --languages "[tr]"')
     mode, method, shard = settings["mode"], settings["method"], settings["shard"]
     if mode not in MODES:
         raise UserError(f"mode is {mode!r}: choose one of {', '.join(MODES)}")
@@ -143,7 +145,29 @@ def language_arguments(argv: Sequence[str], plan: Plan, language: str) -> list[s
     ]
 
 
-def _languages(given: object) -> tuple[str, ...]:
+def languages_of(settings: Mapping) -> tuple[str, ...]:
+    """Return the languages that the settings of a command for several name.
+
+    Parameters
+    ----------
+    settings : mapping
+        With ``languages``: a list, or one name.
+
+    Returns
+    -------
+    tuple of str
+        As they are named.
+
+    Raises
+    ------
+    UserError
+        If there is no such setting, or it names none, an unknown one or one twice.
+    """
+    if "languages" not in settings:
+        raise UserError(
+            "this YAML file is of another program, for one language: --help lists those of this one"
+        )
+    given = settings["languages"]
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f'languages is {given!r}: give a list such as --languages "[en, fr]"')

@@ -3,7 +3,7 @@
 import io
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from s3_speechbrain.errors import UserError
 
 WIDTH = 110
 COLUMN = 34  # where explanations begin
-DEFAULT = "demo.yaml"  # the file whose options are shown if none is named
+DEFAULT = "demo.yaml"  # whose options are shown if neither the user nor the purpose names a file
 OBJECTS = ("!new:", "!name:", "!apply:")  # made from other options
 RUN_OPTIONS = {
     "--device cpu": "or cuda:0; by default a GPU where there is one",
@@ -46,7 +46,7 @@ def help_text(program: str, purpose: str, folder: Path, file: Path | None = None
     folder : Path
         Of the recipe's YAML files.
     file : Path, optional
-        The YAML file whose options to explain; `DEFAULT` in the folder if there is one.
+        The YAML file whose options to explain; by default that of the command in the purpose, or `DEFAULT`.
 
     Returns
     -------
@@ -59,10 +59,14 @@ def help_text(program: str, purpose: str, folder: Path, file: Path | None = None
         If the file does not exist or is not valid.
     """
     blocks = [purpose.replace("``", "").strip()]
-    listed = "" if file else _list_files(program, folder)
-    file = file or folder / DEFAULT
-    if listed and not file.is_file():
-        return "\n\n".join([*blocks, f"usage: python {program} FILE [--OPTION VALUE ...]", listed])
+    listed = ""
+    if file is None:
+        files = files_of(program, folder)
+        listed = _list(program, files)
+        named = re.search(rf"{re.escape(program)} \S*?([\w.]+\.yaml)", purpose)
+        file = folder / (named[1] if named else DEFAULT)
+        if file not in files:
+            return "\n\n".join([*blocks, f"usage: python {program} FILE [--OPTION VALUE ...]", listed])
     blocks += [listed or _header(file), *_options(program, file)]
     return "\n\n".join(block for block in blocks if block)
 
@@ -110,6 +114,9 @@ def sections(file: Path) -> dict[str, dict[str, Option]]:
         _collect(own, source, added, above or "Of this recipe")
         for options in (*shared.values(), *own.values()):
             _override(options, place, tree)
+    if any("languages" in options for options in own.values()):
+        for options in shared.values():
+            options.pop("language", None)  # set for each language in turn
     return {**own, **shared}
 
 
@@ -166,10 +173,23 @@ def _header(file: Path) -> str:
     return "\n".join(lines).strip()
 
 
-def _list_files(program: str, folder: Path) -> str:
+def files_of(program: str, folder: Path) -> list[Path]:
+    """List the YAML files of a program: those whose header shows how to run it, or shows no command.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
     files = sorted(folder.glob("*.yaml"))
+    shown = {file: set(re.findall(r"python (\w+\.py) ", _header(file))) for file in files}
+    files = [file for file in files if program in shown[file] or not shown[file]]
     if not files:
-        raise UserError(f"no YAML files in {folder}; give one: python {program} FILE")
+        raise UserError(f"no YAML files for {program} in {folder}; give one: python {program} FILE")
+    return files
+
+
+def _list(program: str, files: Sequence[Path]) -> str:
     rows = [_row(str(file), (_header(file).splitlines() or [""])[0]) for file in files]
     return "\n".join([f"files (python {program} FILE --help explains the options of one)", *rows])
 

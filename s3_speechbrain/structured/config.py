@@ -91,6 +91,18 @@ class StructuredConfig:
         ):
             if getattr(self, name) not in choices:
                 raise UserError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}.")
+        if not 0 < self.keep <= 1:
+            raise UserError(
+                f"keep is {self.keep}: give the fraction of the budget that is kept, above 0, at most 1."
+            )
+        unknown = sorted(set(self.kinds) - set(KINDS))
+        if unknown or not self.kinds:
+            raise UserError(f"kinds are {list(self.kinds)}: choose of {', '.join(KINDS)}.")
+        if not 0 <= self.start <= self.until <= 1:
+            raise UserError(
+                f"start is {self.start} and until {self.until}: give shares of the run in this order."
+            )
+        self.plan(1000)  # refuses other numbers that are out of range, long before a run gets there
         unknown = sorted(set(self.floor) - set(KINDS))
         if unknown:
             raise UserError(f"floor names {unknown[0]!r}: its keys are kinds of units, {', '.join(KINDS)}.")

@@ -97,6 +97,14 @@ class TokenConfig:
                 raise UserError(f"{name} is {value!r}: choose one of {', '.join(known)}")
         if not 0 < self.keep_ratio <= 1:
             raise UserError(f"keep_ratio is {self.keep_ratio}: give a fraction above 0 and at most 1")
+        if self.recall is not None and not 0 <= self.recall <= 1:
+            raise UserError(f"recall is {self.recall}: give a fraction between 0 and 1")
+        if self.n_first < 1:
+            raise UserError(f"n_first is {self.n_first}: give 1 or more")
+        if self.jitter < 0 or (self.jitter and self.selector not in CALIBRATED):
+            raise UserError(
+                f"jitter is {self.jitter}: give 0, or more for a selector with a threshold, {', '.join(CALIBRATED)}"
+            )
         if self.recall is not None and self.selector != "salad":
             raise UserError(
                 f"recall belongs to the selector salad, not to {self.selector}; give a keep_ratio"

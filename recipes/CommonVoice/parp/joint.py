@@ -14,6 +14,7 @@ from speechbrain.utils.distributed import run_on_main
 
 from s3_speechbrain.brains import Recogniser, finish_languages, load_corpora, start
 from s3_speechbrain.brains.joint import JointParpBrain
+from s3_speechbrain.brains.plan import languages_of
 from s3_speechbrain.brains.results import say_finished
 from s3_speechbrain.errors import tell_user_errors
 from s3_speechbrain.pruning import ParpSchedule, magnitude_masks, prunable, prune_once_
@@ -23,7 +24,7 @@ from s3_speechbrain.pruning import ParpSchedule, magnitude_masks, prunable, prun
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare the languages, run PARP once, test every language, write results and the mask."""
     hparams, run_opts = start(argv)
-    folder, languages = Path(hparams["output_folder"]), hparams["languages"]
+    folder, languages = Path(hparams["output_folder"]), languages_of(hparams)
     if all((folder / language / "metrics.json").is_file() for language in languages):
         say_finished(folder, languages)
         return
