@@ -7,8 +7,8 @@ import soundfile
 
 from s3_speechbrain.brains.batches import Clips, make_dataset
 from s3_speechbrain.brains.corpus import Corpus, load_corpus
+from s3_speechbrain.data.audio_folders import find_audio
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.pretraining.corpus import find_audio
 
 REST = "rest"
 LONGEST = 30.0  # seconds; longer files are left out
@@ -28,12 +28,12 @@ def with_unlabelled(hparams: Mapping, corpus: Corpus) -> Clips:
     Returns
     -------
     Clips
-        Those of ``corpus.clips["train"]`` themselves if there is nothing to add.
+        Those of ``corpus.clips["train"]`` themselves if nothing is wanted; else each file of audio once.
 
     Raises
     ------
     UserError
-        If a folder is missing or holds no audio.
+        If a folder is missing or holds no audio, or nothing but labelled clips.
     """
     wanted, train = hparams["unlabelled"], corpus.clips["train"]
     if not wanted:
@@ -49,14 +49,27 @@ def with_unlabelled(hparams: Mapping, corpus: Corpus) -> Clips:
         raise UserError(f"unlabelled is {wanted!r}: give {REST}, or a list of folders")
     else:
         more = _from_folders(wanted)
-    more = {clip: row for clip, row in more.items() if clip not in labelled}
-    if not more:
+    silent = _new(more, labelled)
+    if not silent:
+        why = "the training subset holds all" if wanted == REST else "the folders hold nothing beside the"
         raise UserError(
-            f"unlabelled: the training subset holds all {len(labelled)} clips, so nothing is left; give folders of "
-            'audio instead, as --unlabelled "[FOLDER, FOLDER]"'
+            f"unlabelled: {why} {len(labelled)} labelled clips; give folders of other audio, as "
+            '--unlabelled "[FOLDER, FOLDER]"'
         )
-    silent = {clip: {**row, "text": ""} for clip, row in more.items()}
     return Clips(make_dataset({**labelled, **silent}, corpus.tokenizer))
+
+
+def _new(more: Mapping[str, dict], labelled: Mapping[str, dict]) -> dict[str, dict]:
+    """Return the rows whose audio is not labelled, each file once, without their text."""
+    # By file, since clips from folders have no names of the manifest; by name as well, since the whole training
+    # set may have been unpacked to a folder of its own.
+    heard, new = {Path(row["wav"]).resolve() for row in labelled.values()}, {}
+    for clip, row in more.items():
+        file = Path(row["wav"]).resolve()
+        if clip not in labelled and file not in heard:
+            new[clip] = {**row, "text": ""}
+        heard.add(file)
+    return new
 
 
 def _from_folders(folders: list[str]) -> dict[str, dict]:

@@ -1,9 +1,8 @@
-"""Unlabelled audio for pretraining: any folders, dev and test clips of Common Voice layouts left unheard."""
+"""Unlabelled audio for pretraining: decoded, without repetitions, in batches of similar length."""
 
-import csv
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,16 +12,15 @@ import numpy as np
 import soundfile
 import torch
 import torchaudio
-from speechbrain.utils.epoch_loop import EpochCounter
 from torch import Tensor
 from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
+from s3_speechbrain.data.audio_folders import find_audio
 from s3_speechbrain.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 SAMPLING_RATE = 16000
 
 
@@ -37,40 +35,6 @@ class Clips:
     def hours(self) -> float:
         """Hours of audio."""
         return sum(map(len, self.arrays)) / SAMPLING_RATE / 3600
-
-
-def find_audio(folder: str | Path) -> list[Path]:
-    """List a folder's audio files; below a ``train.tsv`` only the clips that it names.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Any folder. Each subfolder with a ``train.tsv`` (Common Voice layout) contributes its training clips only:
-        what is in dev, test or no split stays unheard.
-
-    Raises
-    ------
-    UserError
-        If the folder does not exist or holds no audio.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"no audio folder {folder}; correct the list of folders")
-    found: list[Path] = []
-    layouts = {tsv.parent for tsv in folder.rglob("train.tsv")}
-    for layout in sorted(layouts):
-        with open(layout / "train.tsv", encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            found += [layout / "clips" / row["path"] for row in rows if row.get("path")]
-    for path in sorted(folder.rglob("*")):
-        inside = any(parent in layouts for parent in path.parents)
-        if path.suffix.lower() in AUDIO_SUFFIXES and not inside:
-            found.append(path)
-    if not found:
-        raise UserError(
-            f"{folder} holds no audio ({', '.join(sorted(AUDIO_SUFFIXES))}) and no train.tsv with clips"
-        )
-    return found
 
 
 @lru_cache(maxsize=16)
@@ -183,7 +147,7 @@ def collate(clips: Clips, indices: Sequence[int]) -> tuple[Tensor, Tensor, list[
 
 
 class BatchStream(IterableDataset):
-    """An endless stream of batches, served in stretches of a fixed number of updates.
+    """An endless stream of batches, served in stretches.
 
     Parameters
     ----------
@@ -193,34 +157,32 @@ class BatchStream(IterableDataset):
         Most seconds in a batch.
     seed : int
         Draws the order.
-    stretch : int or None
-        Batches in a stretch ("epoch"); None serves one pass and no more.
-    counter : EpochCounter, optional
-        Says which stretch is due (1 for the first), so that a resumed run goes on where it stopped.
+    due : callable, optional
+        Says, whenever a stretch begins, which numbers its batches have in the stream, so that a resumed run goes on
+        where it stopped. Without it one pass is served and no more.
     """
 
     def __init__(
-        self,
-        clips: Clips,
-        seconds: float,
-        seed: int,
-        stretch: int | None = None,
-        counter: EpochCounter | None = None,
+        self, clips: Clips, seconds: float, seed: int, due: Callable[[], range] | None = None
     ) -> None:
         super().__init__()
-        self.clips, self.seconds, self.seed = clips, seconds, seed
-        self.stretch, self.counter = stretch, counter
+        self.clips, self.seconds, self.seed, self.due = clips, seconds, seed, due
+
+    def _stretch(self) -> range:
+        if self.due is not None:
+            return self.due()
+        return range(len(draw_batches(self.clips, self.seconds, self.seed, 0)))
 
     def __len__(self) -> int:
-        return self.stretch or len(draw_batches(self.clips, self.seconds, self.seed, 0))
+        return len(self._stretch())
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, list[str]]]:
         """Iterate over the batches of the stretch that is due."""
-        first = (self.counter.current - 1) * self.stretch if self.counter else 0
+        stretch = self._stretch()  # asked once: what is due changes with every update
         place = number = 0
-        while place < first + len(self):
+        while place < stretch.stop:
             for batch in draw_batches(self.clips, self.seconds, self.seed, number):
-                if first <= place < first + len(self):
+                if place in stretch:
                     yield collate(self.clips, batch)
                 place += 1
             number += 1

@@ -10,15 +10,17 @@ from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.encoders.spec_augment import draw_spans
 from s3_speechbrain.encoders.waveform import valid
 
+PAST = -1  # stands for a unit where a clip has ended
+
 
 class Labeller(Protocol):
-    """Turns waveforms into one unit per 20 ms frame."""
+    """Turns waveforms into one unit per 20 ms frame. A clip's units are the same alone and in any batch."""
 
     units: int
     centre: float  # of its first frame, in samples
 
     def __call__(self, wavs: Tensor, wav_lens: Tensor) -> Tensor:
-        """Return int64 labels of shape (B, T)."""
+        """Return int64 labels of shape (B, T) on the waveforms' device, `PAST` beyond each clip's frames."""
 
 
 def frame_centre(encoder: SpeechEncoder) -> float:
@@ -170,7 +172,7 @@ class MaskedPrediction(nn.Module):
     Parameters
     ----------
     labeller : Labeller
-        Gives the units.
+        Gives the units; not part of the checkpoint.
     width : int
         Student width.
     mask : mapping
@@ -179,6 +181,7 @@ class MaskedPrediction(nn.Module):
 
     def __init__(self, labeller: Labeller, width: int, mask: Mapping[str, float]) -> None:
         super().__init__()
+        # In a list it is no module of this one: nothing of it is trained, saved or moved; it moves itself.
         self._labeller = [labeller]
         self.mask = dict(mask)
         self.head = nn.Linear(width, labeller.units)
@@ -188,16 +191,19 @@ class MaskedPrediction(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the loss and the accuracy on masked frames for one batch of waveforms (B, N)."""
         del names
-        labels = self._labeller[0](wavs, wav_lens)[:, frames_late(student, self._labeller[0].centre) :]
+        late = frames_late(student, self._labeller[0].centre)
+        with torch.autocast(wavs.device.type, enabled=False):  # rounding to bfloat16 would change units
+            labels = self._labeller[0](wavs, wav_lens)[:, late:]
         features, frames = student.extract(wavs, wav_lens)
-        frames = frames.clamp(max=labels.shape[1])
+        frames = torch.minimum(frames, (labels != PAST).sum(1))
         masked = draw_spans(frames, features.shape[1], self.mask["prob"], int(self.mask["length"])).to(
             wavs.device
         )
-        if not (masked & valid(frames, features.shape[1])).any():
+        known = valid(frames, features.shape[1])
+        if not (masked & known).any():
             masked[:, 0] = True  # a batch of very short clips still needs something to predict
         hidden = student.contextualise(features, frames, time_mask=masked)
-        chosen = masked[:, : labels.shape[1]] & valid(frames, min(labels.shape[1], masked.shape[1]))
+        chosen = (masked & known)[:, : labels.shape[1]]
         with torch.autocast(wavs.device.type, enabled=False):
             logits = self.head(hidden[:, : chosen.shape[1]][chosen].float())
             target = labels[:, : chosen.shape[1]][chosen]

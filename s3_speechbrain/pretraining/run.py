@@ -24,8 +24,21 @@ logger = logging.getLogger(__name__)
 class PretrainingBrain(sb.Brain):
     """Trains ``modules.student`` and ``modules.objective`` together; the objective is the method.
 
-    Reads from hparams: ``updates``, ``updates_per_epoch``, ``lr``, ``lr_stages``, ``output_folder``.
+    Reads from hparams: ``updates``, ``updates_per_epoch``, ``epoch_counter``, ``lr``, ``lr_stages``,
+    ``output_folder``; for the loaders also ``batch_seconds`` and ``seed``.
     """
+
+    def due(self) -> range:
+        """Return the numbers of the updates up to the next validation; the last stretch may be shorter."""
+        end = min(self.optimizer_step + int(self.hparams.updates_per_epoch), int(self.hparams.updates))
+        return range(self.optimizer_step, end)
+
+    def on_fit_start(self) -> None:
+        """Resume where a checkpoint is, and set the limit of epochs to what is left of the updates."""
+        super().on_fit_start()
+        counter, left = self.hparams.epoch_counter, self.hparams.updates - self.optimizer_step
+        # counted from here: a finished run that goes on with more updates may have a short epoch behind it
+        counter.limit = counter.current + max(0, math.ceil(left / self.hparams.updates_per_epoch))
 
     def compute_forward(self, batch: tuple[Tensor, Tensor, list[str]], stage: sb.Stage) -> dict[str, Tensor]:
         """Return the objective's loss and its parts."""
@@ -85,13 +98,11 @@ def append_curve(folder: Path, row: Mapping) -> None:
     pyplot.close(figure)
 
 
-def loaders(train: Clips, valid: Clips, counter: sb.utils.epoch_loop.EpochCounter, hparams: Mapping) -> tuple:
-    """Make the training and validation loaders and set the counter's limit from ``updates``."""
-    stretch = int(hparams["updates_per_epoch"])
-    counter.limit = math.ceil(hparams["updates"] / stretch)
-    stream = BatchStream(train, hparams["batch_seconds"], hparams["seed"], stretch, counter)
-    once = BatchStream(valid, hparams["batch_seconds"], hparams["seed"])
-    return DataLoader(stream, batch_size=None), DataLoader(once, batch_size=None)
+def loaders(train: Clips, valid: Clips, brain: PretrainingBrain) -> tuple[DataLoader, DataLoader]:
+    """Make the loaders of training, a stretch of which is what `brain` has due, and of validation."""
+    seconds, seed = brain.hparams.batch_seconds, brain.hparams.seed
+    streams = BatchStream(train, seconds, seed, brain.due), BatchStream(valid, seconds, seed)
+    return tuple(DataLoader(stream, batch_size=None) for stream in streams)
 
 
 def summary(hparams: Mapping, counts: Mapping, clips: Clips, student: torch.nn.Module) -> dict:

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         run_opts=run_opts,
         checkpointer=AtomicCheckpointer(hparams["save_folder"], recoverables=recoverables),
     )
-    train_loader, valid_loader = loaders(train, valid, counter, hparams)
+    train_loader, valid_loader = loaders(train, valid, brain)
     brain.fit(counter, train_loader, valid_loader)
     save_half(student.to(torch.device("cpu")), folder / "backbone")
     found = json.dumps(summary(hparams, counts, clips, student), indent=2)

@@ -8,6 +8,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.pretraining.objectives import (
+    PAST,
     LayerRegression,
     MaskedPrediction,
     Standardise,
@@ -112,7 +113,7 @@ def test_masked_prediction_learns_units(kind, student, teacher):
         labeller = KMeansUnits(features, units=8).fit([batch()], seed=1)
     labels = labeller(*batch()[:2])
     assert labels.dtype == torch.int64
-    assert 0 <= int(labels.min()) <= int(labels.max()) < labeller.units
+    assert all(0 <= unit < labeller.units for unit in labels[labels != PAST].tolist())
     late = frames_late(student, labeller.centre)
     assert abs(labels.shape[1] - late - int(student.frame_count(16000))) <= 1
     objective = MaskedPrediction(labeller, student.width, {"prob": 0.5, "length": 4})
