@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.encoders.kept import Kept
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.masking.parametrisation import MaskedLinear
+from s3_speechbrain.masking.parametrisation import restore_
 from s3_speechbrain.tokens import ConvSelector, ScoredSelector, TokenSelector
 from s3_speechbrain.tokens.scorers import TeacherScorer
 
@@ -71,13 +71,7 @@ def bake_(module: nn.Module) -> None:
         if not parametrize.is_parametrized(layer):
             continue
         weights = {name: getattr(layer, name).detach().clone() for name in layer.parametrizations}
-        # torch's own removal deletes properties of a class that copies of a layer share
-        layer.__class__ = type(layer).__bases__[0]
-        if type(layer) is MaskedLinear:  # it looks for its mask
-            layer.__class__ = nn.Linear
-        del layer.parametrizations
-        for name, weight in weights.items():
-            layer.register_parameter(name, nn.Parameter(weight, requires_grad=False))
+        restore_(layer, {name: nn.Parameter(weight, requires_grad=False) for name, weight in weights.items()})
 
 
 def kept_frames(selector: ScoredSelector, features: Tensor, wave: Tensor) -> Kept:

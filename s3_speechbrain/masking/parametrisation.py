@@ -163,19 +163,39 @@ def attach_(layer: nn.Module, masked: MaskedWeight | LanguageMasks, train_weight
 
 
 def detach_(layer: nn.Module, leave_masked: bool) -> None:
-    """Take the mask off a layer.
+    """Take the masks off a layer: that of its weight, and that of its bias if it has one.
 
     Parameters
     ----------
     layer : nn.Module
-        A layer given to `attach_`; changed in place, it has its former class again.
+        A layer given to `attach_`; changed in place, it has its former class again. Copies of it stay masked.
     leave_masked : bool
         Leave the masked weight (True) or the one the layer had before (False).
     """
-    weight = layer.parametrizations.weight.original
+    originals = {role: masked.original for role, masked in layer.parametrizations.items()}
     if leave_masked:
         with torch.no_grad():
-            weight.copy_(layer.weight)
-    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-    if type(layer) is MaskedLinear:
+            for role, original in originals.items():
+                original.copy_(getattr(layer, role))
+    restore_(layer, originals)
+
+
+def restore_(layer: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:
+    """Give a layer its former class, and parameters in place of all its parametrised ones.
+
+    `parametrize.remove_parametrizations` deletes properties of the layer's class, which deep copies of the layer
+    share: after changing one, the others would be broken.
+
+    Parameters
+    ----------
+    layer : nn.Module
+        Parametrised; changed in place.
+    parameters : mapping of str to nn.Parameter
+        By name, such as ``weight``.
+    """
+    del layer.parametrizations
+    layer.__class__ = type(layer).__bases__[0]
+    if type(layer) is MaskedLinear:  # it looks for its mask
         layer.__class__ = nn.Linear
+    for name, parameter in parameters.items():
+        layer.register_parameter(name, parameter)

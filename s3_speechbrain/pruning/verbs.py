@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.masking.api import bake_ as bake_weights_
-from s3_speechbrain.masking.parametrisation import MaskedWeight, attach_
+from s3_speechbrain.masking.parametrisation import MaskedWeight, attach_, detach_
 from s3_speechbrain.pruning.magnitude import magnitude_masks
 from s3_speechbrain.pruning.parameters import parameter_below, roles_of
 
@@ -137,12 +137,12 @@ def bake_(encoder: nn.Module) -> None:
     encoder : nn.Module
         Changed in place; its outputs stay bit-identical.
     """
-    for _, layer, role, _ in list(_enforced(encoder)):
-        if role != "weight":
-            with torch.no_grad():
-                layer.parametrizations[role].original.copy_(getattr(layer, role))
-            parametrize.remove_parametrizations(layer, role, leave_parametrized=False)
     bake_weights_(encoder)
+    others = [
+        layer for _, layer, *_ in _enforced(encoder)
+    ]  # bare matrices, a bias beside a weight without a mask
+    for layer in dict.fromkeys(others):
+        detach_(layer, leave_masked=True)
 
 
 def check_fit(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:

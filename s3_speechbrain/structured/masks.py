@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.masking.parametrisation import restore_
 from s3_speechbrain.structured.units import Part, UnitGroup, check_keep, parameter_at, per_unit
 
 STARTS = ("zero", "held", "pretrained")
@@ -331,21 +332,10 @@ def release_(encoder: nn.Module, units: Mapping[str, UnitGroup]) -> dict[str, Te
     keep = kept_units(encoder, units)
     zero_(encoder, units)
     for group in units.values():
-        _take_off_(_layer(encoder, group))
+        layer = _layer(encoder, group)
+        restore_(layer, {"weight": layer.parametrizations.weight.original})
         for place in group.norms:
             norm = encoder.get_submodule(place)
             del norm.mask
             norm.__class__ = nn.LayerNorm
     return keep
-
-
-def _take_off_(layer: nn.Module) -> None:
-    """Give a layer its former class and its weight back.
-
-    `parametrize.remove_parametrizations` deletes the weight's property from the layer's class, which deep copies of
-    the layer share: after releasing one, the others would be broken.
-    """
-    weight = layer.parametrizations.weight.original
-    del layer.parametrizations
-    layer.__class__ = type(layer).__bases__[0]
-    layer.weight = weight
