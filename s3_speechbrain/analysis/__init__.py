@@ -5,7 +5,7 @@ hypothesis, `association` holds permutation tests over languages, `sources` read
 `page` make data and tables of them.
 """
 
-from s3_speechbrain.analysis.association import Association, correlate, grouping, mantel
+from s3_speechbrain.analysis.association import Association, grouping, mantel
 from s3_speechbrain.analysis.overlap import (
     Overlap,
     PackedMask,
@@ -24,7 +24,6 @@ __all__ = [
     "PackedMask",
     "chance_iou",
     "compare",
-    "correlate",
     "group_tests",
     "grouping",
     "labelled",

@@ -40,42 +40,6 @@ class Association:
     exact: bool
 
 
-def correlate(
-    x: Sequence[float], y: Sequence[float], kind: str = "pearson", draws: int = 9999, seed: int = 0
-) -> Association:
-    """Correlate independent pairs of numbers, with a two-sided permutation test.
-
-    Parameters
-    ----------
-    x, y : sequence of float
-        At least three pairs. For entries of similarity matrices use `mantel`.
-    kind : str
-        ``pearson`` or ``spearman``.
-    draws, seed : int
-        Random permutations where there are more than that; all of them otherwise.
-
-    Returns
-    -------
-    Association
-        The correlation; nan with p 1 where x or y does not vary.
-
-    Raises
-    ------
-    UserError
-        If the kind is unknown, lengths differ, or there are fewer than three pairs.
-    """
-    first, second = _numbers(x, kind), _numbers(y, kind)
-    if len(first) != len(second) or len(first) < 3:
-        raise UserError(f"{len(first)} numbers against {len(second)}: give at least three pairs")
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return Association(math.nan, 1.0, 1, True)
-    method = stats.PermutationMethod(n_resamples=draws, rng=np.random.default_rng(seed))
-    found = stats.pearsonr(first, second, method=method)
-    everything = math.factorial(len(first))
-    exact = everything <= draws
-    return Association(float(found.statistic), float(found.pvalue), everything if exact else draws + 1, exact)
-
-
 def mantel(
     first: np.ndarray, second: np.ndarray, kind: str = "pearson", draws: int = 9999, seed: int = 0
 ) -> Association:

@@ -3,6 +3,7 @@
 Inventories here are what espeak-ng pronounces in a corpus, not the expert lists (PHOIBLE) of the paper.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -71,7 +72,7 @@ def between_languages(found: Mapping[str, Any], measure: str, languages: Sequenc
     Returns
     -------
     array of float64, shape (languages, languages)
-        1 on the diagonal; nan where two languages have no pair.
+        1 on the diagonal; nan where two languages have no pair, or one for which the measure is not defined.
     """
     place = {language: index for index, language in enumerate(languages)}
     sums, counts = np.zeros((2, len(languages), len(languages)))
@@ -80,8 +81,9 @@ def between_languages(found: Mapping[str, Any], measure: str, languages: Sequenc
             place.get(found["masks"][pair[side]].get("language")) for side in ("first", "second")
         )
         if first is not None and second is not None and first != second:
+            value = pair["total"][measure]
             for row, column in ((first, second), (second, first)):
-                sums[row, column] += pair["total"][measure]
+                sums[row, column] += math.nan if value is None else value
                 counts[row, column] += 1
     means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
     np.fill_diagonal(means, 1)
@@ -129,7 +131,7 @@ def relate(found: Mapping[str, Any], texts: Mapping[str, Iterable[str]], cache: 
     Raises
     ------
     UserError
-        If fewer than three languages have masks and transcripts.
+        If fewer than three languages have masks and transcripts, or a measure is not defined for two of them.
     """
     with_masks = {masks.get("language") for masks in found["masks"]}
     languages = sorted(with_masks & texts.keys())

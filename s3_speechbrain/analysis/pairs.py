@@ -11,7 +11,7 @@ from s3_speechbrain.analysis.association import grouping
 from s3_speechbrain.analysis.overlap import COUNTS, MEASURES, Overlap, grouped, overlaps, total
 from s3_speechbrain.analysis.sources import FACTS, MaskSet
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.layers import group_of, layer_index
+from s3_speechbrain.layers import group_of, is_matrix, layer_index
 
 NULL = (
     "within every matrix, the kept positions of one mask are a uniformly random set of their number "
@@ -25,7 +25,9 @@ def _by_layer(name: str) -> str:
 
 
 def _by_kind(name: str) -> str:
-    return group_of(name.removesuffix(".bias")) or "other"
+    # weights go by the name of their layer, but not biases, nor XLNet's bare matrices (rel_attn.q)
+    inside = name.endswith(".bias") or is_matrix(name)
+    return group_of(name.rpartition(".")[0] if inside else name) or "other"
 
 
 PARTS: dict[str, Callable[[str], str]] = {"layer": _by_layer, "kind": _by_kind, "matrix": str}

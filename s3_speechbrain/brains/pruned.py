@@ -13,7 +13,6 @@ from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.model import Recogniser
-from s3_speechbrain.errors import UserError
 from s3_speechbrain.layers import plain_name
 from s3_speechbrain.masking import sparsity_report
 from s3_speechbrain.pruning import (
@@ -92,12 +91,7 @@ class ParpBrain(PrunedBrain):
         run_opts: RunOptions | None,
         schedule: ParpSchedule,
     ) -> None:
-        every, interval = hparams["valid_every"], schedule.interval
-        if every % interval and every < schedule.updates:
-            raise UserError(
-                f"valid_every {every} is no multiple of interval {interval}, and dev must see re-pruned "
-                f"weights: give --valid_every {max(1, round(every / interval)) * interval}"
-            )
+        schedule.check_validations(hparams["valid_every"])
         super().__init__(model, corpus, hparams, run_opts)
         self.schedule = schedule
 

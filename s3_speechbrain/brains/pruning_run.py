@@ -19,23 +19,21 @@ from s3_speechbrain.brains.stages import load_stage_
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.pruning import (
     ParpSchedule,
-    check_fit,
+    check_mask_file,
     check_sparsity,
     enforce_,
+    foreign_masks,
     load_masks,
     magnitude_masks,
-    masks_about,
     prunable,
     prune_further,
     prune_once_,
-    removed,
     save_masks,
 )
+from s3_speechbrain.pruning.foreign import TOLERANCE
 from s3_speechbrain.report.schema import BASELINE_PREFIX, METHODS
 
-TAKE_MASKS = ("parp", "parp_p", "foreign")  # methods that read mask_file
 GAP = 0.2  # between PARP-P's first sparsity and its target, unless told otherwise
-TOLERANCE = 5e-4  # between the sparsity asked for and that of masks that were rounded per matrix
 
 
 class PruningRun(StagedRun):
@@ -47,9 +45,11 @@ class PruningRun(StagedRun):
     def __init__(self, hparams: Mapping, corpus: Corpus, run_opts: RunOptions) -> None:
         super().__init__(hparams, corpus, run_opts)
         self.method: str = hparams["method"]
-        if hparams["mask_file"] and self.method not in TAKE_MASKS:
-            others = ", ".join(TAKE_MASKS)
-            raise UserError(f"method {self.method} takes no mask_file: leave it out, or use one of {others}")
+        if "languages" in hparams:
+            raise UserError(
+                "this YAML file is of joint.py, for several languages: --help lists those of train.py"
+            )
+        check_mask_file(self.method, hparams["mask_file"])
         self.sparsity: float = hparams["sparsity"]
         check_sparsity(self.sparsity)
         self.groups: tuple[str, ...] = tuple(hparams["groups"])
@@ -107,25 +107,9 @@ class PruningRun(StagedRun):
 
     def masks_from_file(self, model: Recogniser, sparsity: float) -> dict[str, Tensor]:
         """Read the masks of another run from ``mask_file``, and check that they fit a model and a sparsity."""
-        path = self.hparams["mask_file"]
-        if not path:
-            raise UserError("missing --mask_file: give the mask.safetensors of another run")
-        masks, origin = load_masks(path), masks_about(path)
-        backbone = backbone_name(self.hparams)
-        if origin.get("backbone", backbone) != backbone:
-            raise UserError(
-                f"mask_file {path} is of the backbone {origin['backbone']}, this run of {backbone}: masks do not "
-                "carry over"
-            )
-        check_fit(self.weights(model), masks)
-        share = removed(masks) / sum(keep.numel() for keep in masks.values())
-        if abs(share - sparsity) > TOLERANCE:
-            raise UserError(
-                f"mask_file {path} removes {share:.4g} of the weights, not {sparsity}: give masks of that "
-                "sparsity, or another --sparsity"
-            )
-        known = ("language", "method", "sparsity", "seed")
-        self.options["mask_source"] = {name: origin[name] for name in known if name in origin}
+        masks, self.options["mask_source"] = foreign_masks(
+            self.hparams["mask_file"], self.weights(model), sparsity, backbone_name(self.hparams)
+        )
         return masks
 
     def imp_round(

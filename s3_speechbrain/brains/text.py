@@ -18,11 +18,13 @@ from torch.utils.data import DataLoader
 from s3_speechbrain import measure
 from s3_speechbrain.brains.errors import by_utterance
 from s3_speechbrain.brains.experiment import backbone_name
+from s3_speechbrain.brains.pruned import surviving
 from s3_speechbrain.brains.record import shared_fields
 from s3_speechbrain.brains.sampling import by_duration
 from s3_speechbrain.brains.stages import Stage, cost_of_stages, find_run
 from s3_speechbrain.brains.updates import UpdateBrain
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.layers import plain_name
 from s3_speechbrain.masking import sparsity_report
 from s3_speechbrain.pruning import (
     ParpSchedule,
@@ -41,7 +43,10 @@ logger = logging.getLogger(__name__)
 
 ERROR = "ERR"  # share of wrong labels, in percent
 TIMED_ROWS = 64
-TUNED = ("lr", "head_lr", "updates", "batch_tokens", "train_rows", "sparsity", "scope", "interval", "growth")
+TUNED = (
+    *("lr", "head_lr", "updates", "batch_tokens", "train_rows", "sparsity", "scope", "interval", "growth"),
+    "mask_source",  # no setting: what the file of another run's masks says of itself, where there is one
+)
 
 
 class TextBrain(UpdateBrain):
@@ -58,7 +63,8 @@ class TextBrain(UpdateBrain):
     texts : dict of str to Texts
         Its splits, tokenised.
     hparams : mapping
-        Those of `UpdateBrain` with ``batch_tokens`` for ``batch_seconds``, and ``lr``, ``head_lr``, ``method``.
+        Those of `UpdateBrain` with ``batch_tokens`` for ``batch_seconds``, and ``lr``, ``head_lr``, ``method``;
+        ``mask_source`` for the record, where masks come from another run.
     run_opts : RunOptions, optional
         SpeechBrain's run options.
     """
@@ -172,17 +178,17 @@ class TextParpBrain(TextBrain):
     model, task, texts, hparams, run_opts
         As for `TextBrain`, and ``groups``, ``biases`` and ``scope``.
     schedule : ParpSchedule
-        When, and to which sparsity. ``valid_every`` must be a multiple of its interval.
+        When, and to which sparsity.
+
+    Raises
+    ------
+    UserError
+        If a validation would fall between two re-prunes.
     """
 
     def __init__(self, *arguments: Any, schedule: ParpSchedule) -> None:
         super().__init__(*arguments)
-        every = self.hparams.valid_every
-        if every % schedule.interval and every < schedule.updates:
-            nearest = max(1, round(every / schedule.interval)) * schedule.interval
-            raise UserError(
-                f"dev must see re-pruned weights: give --valid_every {nearest} or another interval"
-            )
+        schedule.check_validations(self.hparams.valid_every)
         self.schedule = schedule
 
     def _pruned(self) -> dict[str, Tensor]:
@@ -310,13 +316,12 @@ def finish_text(brain: TextBrain, recipe: str, method: str, earlier: Sequence[St
 
 def _stored(brain: TextBrain, masks: Mapping[str, Tensor]) -> list[Tensor]:
     """Return what a task stores beside its masks: surviving values, other trained weights, the head."""
-    bare = {
-        name.replace("parametrizations.", "").removesuffix(".original"): value
+    trained = [
+        (plain_name(name), value)
         for name, value in brain.classifier.encoder.named_parameters()
         if value.requires_grad
-    }
-    kept = [value[masks[name]] if name in masks else value for name, value in bare.items()]
-    return [*kept, *brain.classifier.head.parameters()]
+    ]
+    return [*surviving(trained, masks), *brain.classifier.head.parameters()]
 
 
 def _speed(brain: TextBrain) -> dict[str, Any]:
@@ -344,7 +349,8 @@ def _speed(brain: TextBrain) -> dict[str, Any]:
 def _write(folder: Path, metrics: Mapping[str, Any], masks: Mapping[str, Tensor]) -> None:
     if masks:
         about = {name: metrics[name] for name in ("method", "backbone", "language", "seed")}
-        save_masks(folder / "mask.safetensors", masks, {**about, "task": metrics["data"]["name"]})
+        about |= {"sparsity": metrics["config"]["sparsity"], "task": metrics["data"]["name"]}
+        save_masks(folder / "mask.safetensors", masks, about)
     plot_curves(folder, metrics["history"])
     plot_layer_sparsity(folder, metrics["per_layer_sparsity"])
     write_metrics(folder, metrics)  # last: its presence says that the run is complete

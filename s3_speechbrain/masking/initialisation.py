@@ -47,9 +47,10 @@ def initial_scores(
           that ``|score|`` has the rank order of ``|weight|``. The first mask is magnitude pruning, yet every
           score is small enough to be overtaken (S3-Router's ``weight_rank``).
         * ``magnitude``: ``weight / scale`` (S3-Router for pruning).
-        * ``binary_magnitude``, ``negative_binary_magnitude``: 1 where magnitude pruning keeps a weight (or
-          where it does not) and 0 elsewhere. Scores of 0 get no gradient and those of 1 stay above them, so
-          this is a fixed mask in effect.
+        * ``binary_magnitude``: 0 for the `zeros` smallest weights and 1 for the others, the mask of magnitude
+          pruning. ``negative_binary_magnitude``: the same with the ranking turned round, 0 for the `zeros`
+          largest weights; it keeps the smallest, at the same sparsity. Scores of 0 get no gradient and those
+          of 1 stay above them, so both are a fixed mask in effect.
         * ``kaiming_uniform``, ``kaiming_normal``, ``xavier_uniform``, ``xavier_normal``, ``uniform`` on
           (-1, 1), ``normal`` of unit variance, ``zero`` (never trains), ``one``.
     weights : sequence of Tensor

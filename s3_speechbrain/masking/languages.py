@@ -45,7 +45,7 @@ def mask_languages_(encoder: nn.Module, configs: Mapping[str, MaskConfig]) -> No
                 f"The masks of {language!r} differ from the others in groups or train_weights: masks on one "
                 "encoder need the same."
             )
-    layers = layers_to_mask(encoder, first)
+        layers = layers_to_mask(encoder, config)  # the same for all; every config is checked before any acts
     made = {language: new_masks(layers, config) for language, config in configs.items()}
     for name, layer in layers.items():
         by_language = {language: masks[name] for language, (masks, _) in made.items()}

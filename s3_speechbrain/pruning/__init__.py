@@ -8,10 +8,12 @@ Start with `prunable` and `magnitude_masks`. The rooms, in reading order:
 `schedules`   when PARP re-prunes, how PARP-P's sparsity grows, IMP's rounds
 `verbs`       zero once, re-prune, hold a mask over weights, bake it in
 `files`       the masks of a run as one file
+`foreign`     the masks of another run, checked before a run begins with them
 ============  ========================================================================================
 """
 
 from s3_speechbrain.pruning.files import load_masks, masks_about, save_masks
+from s3_speechbrain.pruning.foreign import check_mask_file, foreign_masks
 from s3_speechbrain.pruning.magnitude import (
     check_sparsity,
     magnitude_masks,
@@ -27,9 +29,11 @@ __all__ = [
     "ParpSchedule",
     "bake_",
     "check_fit",
+    "check_mask_file",
     "check_sparsity",
     "enforce_",
     "enforced_masks",
+    "foreign_masks",
     "imp_share",
     "imp_sparsities",
     "load_masks",

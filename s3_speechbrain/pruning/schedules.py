@@ -112,6 +112,26 @@ class ParpSchedule:
         """Tell whether the weights are re-pruned after so many updates."""
         return update > 0 and (update % self.interval == 0 or update == self.updates)
 
+    def check_validations(self, every: int) -> None:
+        """Refuse validations between two re-prunes, where the weights are dense.
+
+        Parameters
+        ----------
+        every : int
+            Updates between two validations; the last update is validated too.
+
+        Raises
+        ------
+        UserError
+            If one would fall there.
+        """
+        if every % self.interval and every < self.updates:
+            nearest = max(1, round(every / self.interval)) * self.interval
+            raise UserError(
+                f"valid_every {every} is no multiple of interval {self.interval}, and dev must see re-pruned "
+                f"weights: give --valid_every {nearest}"
+            )
+
     def sparsity_after(self, update: int) -> float:
         """Return the sparsity of a re-prune after so many updates; 0 updates means the first zeroing.
 

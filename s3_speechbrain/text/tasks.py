@@ -54,8 +54,8 @@ def load_task(source: str, name: str, train_rows: int | None = None, seed: int =
     Parameters
     ----------
     source : str
-        A folder with ``train.tsv``, ``dev.tsv`` and ``test.tsv`` (columns ``label``, ``text`` and perhaps
-        ``text2``), or ``glue``.
+        A folder with ``train.tsv``, ``dev.tsv`` and ``test.tsv`` (columns ``label``, ``text`` and, for pairs,
+        ``text2`` in every row), or ``glue``.
     name : str
         For a folder what the record calls it; the task for GLUE.
     train_rows : int, optional
@@ -86,8 +86,8 @@ def _draw(seed: int, row: Row) -> bytes:
 
 
 def read_folder(folder: Path) -> dict[str, list[Row]]:
-    """Read ``train.tsv``, ``dev.tsv`` and ``test.tsv``; labels are whole numbers from 0."""
-    rows = {}
+    """Read ``train.tsv``, ``dev.tsv`` and ``test.tsv``; labels are whole numbers from 0, all rows pairs or none."""
+    rows: dict[str, list[Row]] = {}
     for split in SPLITS:
         path = folder / f"{split}.tsv"
         if not path.is_file():
@@ -99,7 +99,18 @@ def read_folder(folder: Path) -> dict[str, list[Row]]:
             rows[split] = [_row(path, number, row) for number, row in enumerate(reader, start=2)]
         if not rows[split]:
             raise UserError(f"{path} holds no rows: give every split at least one")
+        _check_pairs(path, rows[split], paired=rows[SPLITS[0]][0][1] is not None)
     return rows
+
+
+def _check_pairs(path: Path, rows: list[Row], paired: bool) -> None:
+    for line, (_, second, _) in enumerate(rows, start=2):
+        if (second is not None) != paired:
+            has = "no text2, unlike" if paired else "a text2, unlike"
+            raise UserError(
+                f"{path}:{line} has {has} the first row of {SPLITS[0]}.tsv: give one in every row of all splits, "
+                "or in none"
+            )
 
 
 def _row(path: Path, line: int, row: Mapping[str, str | None]) -> Row:
@@ -108,7 +119,8 @@ def _row(path: Path, line: int, row: Mapping[str, str | None]) -> Row:
         raise UserError(
             f"{path}:{line} has label {label!r} and text {text!r}: give a number from 0 and a text"
         )
-    return text, row.get("text2") or None, int(label)
+    second = row.get("text2") or ""
+    return text, second if second.strip() else None, int(label)
 
 
 def load_glue(task: str, load: Callable[..., Any] | None = None) -> dict[str, list[Row]]:

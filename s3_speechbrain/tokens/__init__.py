@@ -12,7 +12,7 @@ from s3_speechbrain.tokens.config import (
 )
 from s3_speechbrain.tokens.detector import DetectorConfig, TokenDetector, detector_loss
 from s3_speechbrain.tokens.files import DETECTOR_FILE, load_detector, save_detector
-from s3_speechbrain.tokens.labels import BLANK_POLICIES, collapse, keeps_string, salient_frames
+from s3_speechbrain.tokens.labels import BLANK_POLICIES, salient_frames
 from s3_speechbrain.tokens.removal import Shortened, keep_frames, reinsert, shorten
 from s3_speechbrain.tokens.scorers import not_blank_logit
 from s3_speechbrain.tokens.selectors import CUTS, ConvSelector, ScoredSelector, TokenSelector
@@ -33,10 +33,8 @@ __all__ = [
     "TokenConfig",
     "TokenDetector",
     "TokenSelector",
-    "collapse",
     "detector_loss",
     "keep_frames",
-    "keeps_string",
     "load_detector",
     "make_selector",
     "not_blank_logit",

@@ -74,14 +74,3 @@ def _between_repeats(labels: Tensor, places: Tensor, blank: int) -> Tensor:
     right = torch.where(symbol, places, last + 1).flip(1).cummin(1).values.flip(1)
     equal = labels.gather(1, left.clamp(min=0)) == labels.gather(1, right.clamp(max=last))
     return equal & (left >= 0) & (right <= last)
-
-
-def collapse(labels: Tensor, blank: int = 0) -> list[int]:
-    """Merge repeats and drop blanks, as CTC does, in one row of frame labels (T,)."""
-    merged = torch.unique_consecutive(labels)
-    return merged[merged != blank].tolist()
-
-
-def keeps_string(labels: Tensor, keep: Tensor, blank: int = 0) -> bool:
-    """Tell whether the kept frames of one row (T,) collapse to the same string as all of them."""
-    return collapse(labels[keep], blank) == collapse(labels, blank)

@@ -79,7 +79,9 @@ def test_masks_carry_over_from_a_dense_run_and_from_another_task(run, tmp_path, 
     pruned = run("omp", "--method=omp", f"--dense_run={tmp_path / 'dense'}")
     assert pruned["cost"]["updates"] == 24  # both trainings
     assert pruned["config"]["dense_run_seed"] == 1
-    run("foreign", "--method=foreign", f"--mask_file={tmp_path / 'omp' / 'mask.safetensors'}")
+    told = run("foreign", "--method=foreign", f"--mask_file={tmp_path / 'omp' / 'mask.safetensors'}")
+    origin = {"language": "en", "task": "movie", "method": "omp", "sparsity": 0.5, "seed": 1}
+    assert told["config"]["mask_source"] == origin
     omp, foreign = (read_masks(tmp_path / name)[0] for name in ("omp", "foreign"))
     assert all((omp.masks[name].bits == foreign.masks[name].bits).all() for name in omp.masks)
     state = best(tmp_path / "dense")
@@ -98,8 +100,9 @@ def test_it_learns_the_toy_task(run):
     [
         (["--method=lottery"], "choose one of dense"),
         (["--method=foreign"], "missing --mask_file"),
+        (["--method=dense", "--mask_file=nowhere"], "method dense takes no mask_file"),
         (["--method=omp"], "give the output folder of a run of method dense"),
-        (["--valid_every=4"], "give --valid_every 3"),
+        (["--valid_every=4"], "valid_every 4 is no multiple of interval 3"),
     ],
 )
 def test_mistakes_are_told_in_one_line(run, capsys, options, message):

@@ -6,19 +6,21 @@ Run ``python train.py hparams/demo.yaml --data_folder PATH/reviews/movie --metho
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
 from s3_speechbrain.brains import say_if_finished, start
+from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.stages import Stage
 from s3_speechbrain.brains.text import TextBrain, TextParpBrain, dense_weights, find_dense_run, finish_text
 from s3_speechbrain.errors import UserError, tell_user_errors
 from s3_speechbrain.pruning import (
     ParpSchedule,
-    check_fit,
+    check_mask_file,
     enforce_,
-    load_masks,
+    foreign_masks,
     magnitude_masks,
     prunable,
     prune_once_,
@@ -31,24 +33,22 @@ METHODS = ("dense", "rp_uniform", "mpi", "omp", "foreign", "parp", "parp_p")
 
 def first_masks(
     hparams: dict, weights: dict[str, Tensor], sparsity: float, earlier: Sequence[Stage]
-) -> dict[str, Tensor]:
-    """Return the masks that a method begins with: another run's, random ones, or by magnitude."""
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the masks that a method begins with, and if they are another run's, what their file says of itself."""
     method, scope = hparams["method"], hparams["scope"]
     if hparams["mask_file"]:
-        masks = load_masks(hparams["mask_file"])
-        check_fit(weights, masks)
-        return masks
-    if method == "foreign":
-        raise UserError("missing --mask_file: give the mask.safetensors of another run")
+        return foreign_masks(hparams["mask_file"], weights, sparsity, backbone_name(hparams))
     if method == "rp_uniform":
-        return random_masks(weights, sparsity, hparams["seed"], scope)
+        return random_masks(weights, sparsity, hparams["seed"], scope), {}
     if method == "omp":
-        return magnitude_masks(dense_weights(earlier[0], weights), sparsity, scope)
-    return magnitude_masks(weights, sparsity, scope)
+        weights = dense_weights(earlier[0], weights)
+    return magnitude_masks(weights, sparsity, scope), {}
 
 
-def parp_schedule(hparams: dict) -> ParpSchedule:
-    """Return when weights are re-pruned, with a growing sparsity for PARP-P."""
+def parp_schedule(hparams: dict) -> ParpSchedule | None:
+    """Return when weights are re-pruned, with a growing sparsity for PARP-P; None for other methods."""
+    if hparams["method"] not in ("parp", "parp_p"):
+        return None
     start = hparams["start_sparsity"] if hparams["method"] == "parp_p" else None
     return ParpSchedule(
         hparams["sparsity"], hparams["interval"], hparams["updates"], start, hparams["growth"]
@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     method = hparams["method"]
     if method not in METHODS:
         raise UserError(f"method is {method!r}: choose one of {', '.join(METHODS)}")
+    check_mask_file(method, hparams["mask_file"])
+    schedule = parp_schedule(hparams)
     task = load_task(hparams["data_folder"], hparams["task"], hparams["train_rows"], hparams["subset_seed"])
     encoder, tokenizer = load_text_encoder(
         hparams["source"], hparams["pretrained"], hparams["dropout"], hparams["seed"]
@@ -72,14 +74,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     texts = {split: Texts(rows, tokenizer, hparams["max_tokens"]) for split, rows in task.rows.items()}
     weights = prunable(encoder, hparams["groups"], hparams["biases"])
 
-    kind: Callable[..., TextBrain] = TextBrain
-    extra = {}
-    if method in ("parp", "parp_p"):
-        kind, extra = TextParpBrain, {"schedule": parp_schedule(hparams)}
-        prune_once_(weights, first_masks(hparams, weights, extra["schedule"].sparsity_after(0), earlier))
-    elif method != "dense":
-        enforce_(encoder, first_masks(hparams, weights, hparams["sparsity"], earlier))
-    brain = kind(TextClassifier(encoder, task.labels), task, texts, hparams, run_opts, **extra)
+    if method != "dense":
+        first = schedule.sparsity_after(0) if schedule else hparams["sparsity"]
+        masks, origin = first_masks(hparams, weights, first, earlier)
+        if schedule:
+            prune_once_(weights, masks)
+        else:
+            enforce_(encoder, masks)
+        if hparams["mask_file"]:
+            hparams = {**hparams, "mask_source": origin}
+    everything = TextClassifier(encoder, task.labels), task, texts, hparams, run_opts
+    brain = TextParpBrain(*everything, schedule=schedule) if schedule else TextBrain(*everything)
     brain.train()
     begins_foreign = hparams["mask_file"] and method != "foreign"
     finish_text(brain, "text_parp", f"{method}_foreign" if begins_foreign else method, earlier)

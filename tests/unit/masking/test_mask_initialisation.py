@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from s3_speechbrain.masking.initialisation import INITS, initial_scores
+from s3_speechbrain.masking.selection import keep_largest
 
 WEIGHT = torch.randn(60, 50, generator=torch.Generator().manual_seed(1))
 
@@ -70,6 +71,16 @@ def test_binary_magnitude_marks_the_largest_weights_and_negative_the_smallest():
     weight = torch.tensor([[1.0, -4.0], [2.0, -3.0]])
     assert scores_of("binary_magnitude", zeros=1, weights=(weight,))[0].tolist() == [[0, 1], [1, 1]]
     assert scores_of("negative_binary_magnitude", zeros=1, weights=(weight,))[0].tolist() == [[1, 0], [1, 1]]
+
+
+def test_negative_binary_magnitude_removes_as_many_weights_as_magnitude_pruning_but_the_largest():
+    weight = torch.tensor([[3.0, -7.0, 1.0, 10.0, -5.0, 2.0, 8.0, -9.0, 4.0, 6.0]])
+    scores = scores_of("negative_binary_magnitude", zeros=2, weights=(weight,))
+    removed = weight[~keep_largest(scores, 2)[0]]
+    assert removed.tolist() == [
+        10,
+        -9,
+    ]  # not the eight largest, which the complement of magnitude pruning would
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ def test_a_folder_is_read_and_a_subset_is_drawn_by_seed(folder):
 
 
 def test_pairs_have_a_second_text(folder):
-    (folder / "train.tsv").write_text("label\ttext\ttext2\n0\ta\tb\n")
+    for split in ("train", "dev", "test"):
+        (folder / f"{split}.tsv").write_text("label\ttext\ttext2\n0\ta\tb\n")
     assert load_task(str(folder), "toy").rows["train"] == [("a", "b", 0)]
 
 
