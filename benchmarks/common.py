@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import platform
+import shlex
+import sys
 from typing import Any
 
 import torch
@@ -41,5 +43,6 @@ def print_line(benchmark: str, arguments: argparse.Namespace, **measured: Any) -
     """Print what was measured, and on what, as one JSON line."""
     machine = {"torch": torch.__version__, "machine": platform.machine()}
     options = {"threads": arguments.threads, "dtype": "float32", "load": round(os.getloadavg()[0], 2)}
-    line = {"benchmark": benchmark, "command": f"python benchmarks/{benchmark}.py", "quick": arguments.quick}
+    command = shlex.join(["python", f"benchmarks/{benchmark}.py", *sys.argv[1:]])
+    line = {"benchmark": benchmark, "command": command, "quick": arguments.quick}
     print(json.dumps({**line, **options, **machine, **measured}))

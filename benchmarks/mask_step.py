@@ -6,7 +6,6 @@ Prints a table and last one JSON line. Random weights: neither time nor memory d
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from common import make_parser, print_line, read_arguments
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from s3_speechbrain.masking import MaskConfig, mask_, masks_of, renew_masks_
+from s3_speechbrain.memory import peak_rss_mb
 
 VARIANTS = {"dense": (), "mask_ffn": ("ffn",), "mask_all": ("ffn", "attention")}
 LABELS = {
@@ -71,18 +71,18 @@ def clock(action: Callable[[], None]) -> float:
 
 
 def peak_mb(variant: str, arguments: argparse.Namespace) -> float:
-    """Measure the peak resident memory of a fresh process that trains the variant, in MB."""
+    """Measure the peak resident memory of a fresh process that trains the variant, in units of 1e6 bytes."""
     command = [sys.executable, __file__, "--memory-of", variant, "--threads", str(arguments.threads)]
     command += ["--quick"] if arguments.quick else []
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def print_own_peak(variant: str, layers: int, seconds: float) -> None:
-    """Train the variant for a few steps and print this process's peak resident memory, in MB."""
+    """Train the variant for a few steps and print this process's peak resident memory, in units of 1e6 bytes."""
     _, step = make_step(variant, layers, seconds)
     for _ in range(MEMORY_STEPS):
         step()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_rss_mb())
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def main() -> None:
     if arguments.memory_of:
         print_own_peak(arguments.memory_of, layers, seconds)
         return
-    # Memory first: a process inherits the peak of the one that starts it, so this one must still be small.
+    # Memory first: where only getrusage tells it, a process inherits the peak of the one that starts it.
     memory = {variant: peak_mb(variant, arguments) for variant in VARIANTS}
     built = {variant: make_step(variant, layers, seconds) for variant in VARIANTS}
     times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}

@@ -1,10 +1,11 @@
 """``s3sb bench``: how fast a model is on this machine."""
 
 import argparse
-import json
 
-from s3_speechbrain.cli.options import add_model, load_model, positive, sound_files
+from s3_speechbrain.cli.options import add_model, json_line, load_model, positive, printable, sound_files
+from s3_speechbrain.errors import UserError
 
+NOISE_SECONDS = (1.0, 5.0, 15.0)
 HELP = "measure latency and real-time factor of a model on this machine"
 EPILOG = """\
 examples:
@@ -29,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=float,
         nargs="+",
-        default=[1.0, 5.0, 15.0],
         metavar="S",
-        help="lengths of noise (1 5 15)",
+        help="lengths of noise (1 5 15), where no files are given",
     )
     parser.add_argument("--repeats", type=positive, default=3, metavar="N", help="passes over all clips (3)")
     parser.add_argument(
@@ -45,17 +45,22 @@ def run(given: argparse.Namespace) -> int:
     from s3_speechbrain.inference.speed import benchmark
     from s3_speechbrain.report.tables import Table, number, plain
 
+    if given.files and given.seconds:
+        raise UserError("--seconds gives lengths of noise, and there are files: leave one of the two out")
     files = sound_files(given.files)[: given.most]
-    found = benchmark(lambda: load_model(given), files, given.seconds, given.repeats)
+    found = benchmark(lambda: load_model(given), files, given.seconds or NOISE_SECONDS, given.repeats)
     if given.json:
-        print(json.dumps({"model": given.model, **found}, ensure_ascii=False))
+        print(json_line({"model": given.model, **found}))
         return 0
     speed = found["speed"]
     print(
-        f"{given.model}: real-time factor {speed['rtf']:.4f} (1 s of audio in {1000 * speed['rtf']:.1f} ms), "
-        f"{speed['threads']} threads, {speed['dtype']}, loaded in {found['load_s']:.1f} s, "
-        f"{found['peak_rss_mb']:.0f} MB at its peak\n"
+        f"{printable(given.model)}: real-time factor {speed['rtf']:.4f} "
+        f"(1 s of audio in {1000 * speed['rtf']:.1f} ms), {speed['threads']} threads, "
+        f"{speed['dtype']}, loaded in {found['load_s']:.1f} s, {found['peak_rss_mb']:.0f} MB at its peak\n"
     )
-    rows = [[row["clip"], number(row["seconds"]), number(row["latency_ms"], 1)] for row in found["clips"]]
+    rows = [
+        [printable(row["clip"]), number(row["seconds"]), number(row["latency_ms"], 1)]
+        for row in found["clips"]
+    ]
     print(plain(Table(("clip", "seconds", "latency (ms)"), rows, 1)))
     return 0

@@ -1,10 +1,9 @@
 """``s3sb inspect``: what is in a folder or file."""
 
 import argparse
-import json
 from typing import Any
 
-from s3_speechbrain.cli.options import printable
+from s3_speechbrain.cli.options import json_line, printable
 
 HELP = "tell what is in a model folder, mask bank, run or sound file"
 EPILOG = """\
@@ -33,9 +32,9 @@ def run(given: argparse.Namespace) -> int:
     for number, name in enumerate(given.what):
         found = describe(name, given.revision)
         if given.json:
-            print(json.dumps({"name": name, **found}, ensure_ascii=False))
+            print(json_line({"name": name, **found}))
         else:
-            print(*([""] if number else []), name, *_lines(found), sep="\n")
+            print(*([""] if number else []), printable(name), *_lines(found), sep="\n")
     return 0
 
 

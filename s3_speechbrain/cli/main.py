@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from s3_speechbrain import __version__
 from s3_speechbrain.cli import bench, inspect, prepare, publish, report, transcribe
+from s3_speechbrain.cli.options import printable
 from s3_speechbrain.errors import UserError
 
 COMMANDS = {
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[given.command].run(given)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

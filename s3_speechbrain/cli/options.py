@@ -2,10 +2,11 @@
 
 import argparse
 import glob
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3_speechbrain.errors import UserError
 
@@ -48,9 +49,19 @@ def positive(text: str) -> int:
     return value
 
 
-def printable(text: str) -> str:
-    """Replace what could steer a terminal: names, cards and labels may come from anywhere."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+def printable(text: str | Path) -> str:
+    """Replace what could steer a terminal, break a line or not be encoded: names and labels may come from anywhere."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
+
+
+def json_line(fields: Mapping[str, Any]) -> str:
+    """Return an object as JSON in one line that is safe to print.
+
+    What `printable` replaces is escaped here instead, so that nothing is lost: of a file name that is not valid UTF-8,
+    ``os.fsencode`` makes the name on the disk from what ``json.loads`` gives.
+    """
+    text = json.dumps(fields, ensure_ascii=False)
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def load_model(given: argparse.Namespace, **options: object) -> "Transcriber":
@@ -78,12 +89,13 @@ def sound_files(names: Iterable[str]) -> list[Path]:
     Returns
     -------
     list of Path
-        Each once, in the order of the arguments, sorted within a folder or pattern.
+        Each once, in the order of the arguments, sorted within a folder or pattern. A file that is not there is
+        among them: who reads it refuses it, and goes on with the others.
 
     Raises
     ------
     UserError
-        If a file is not there, or a folder or pattern gives none.
+        If a folder or pattern gives none.
     """
     found: dict[Path, None] = {}
     for name in names:

@@ -2,13 +2,12 @@
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from s3_speechbrain.cli.options import add_model, load_model, printable, sound_files
+from s3_speechbrain.cli.options import add_model, json_line, load_model, printable, sound_files
 from s3_speechbrain.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,23 +59,20 @@ def run(given: argparse.Namespace) -> int:
                 found = transcriber.transcribe_file(file, heard=bar.update)
             except UserError as error:
                 failed += 1
-                bar.write(f"error: {error}", file=sys.stderr)
+                bar.write(f"error: {printable(str(error))}", file=sys.stderr)
                 if given.json:
-                    _print({"file": str(file), "error": str(error)}, out)
+                    print(json_line({"file": str(file), "error": str(error)}), file=out, flush=True)
                 continue
             if given.json:
-                _print({"file": str(file), **found.as_dict(given.words)}, out)
+                fields = {"file": str(file), **found.as_dict(given.words)}
+                print(json_line(fields), file=out, flush=True)
             else:
                 print(*_lines(file, found, len(files) > 1, given.words), sep="\n", file=out, flush=True)
     return int(failed > 0)
 
 
-def _print(fields: dict, out: TextIO) -> None:
-    print(json.dumps(fields, ensure_ascii=False), file=out, flush=True)
-
-
 def _lines(file: Path, found: "Transcript", named: bool, words: bool) -> Iterator[str]:
-    yield printable(found.text) if not named else f"{file}\t{printable(found.text)}"
+    yield printable(found.text) if not named else f"{printable(file)}\t{printable(found.text)}"
     if words:
         for word in found.words:
             yield f"{word.start:8.2f} {word.end:8.2f} {word.confidence:6.2f}  {printable(word.text)}"
@@ -98,16 +94,17 @@ def _output(name: str | None) -> Iterator[TextIO]:
 @contextlib.contextmanager
 def _bar(files: list[Path]) -> Iterator:
     """Show the seconds of audio that were heard, on a terminal."""
-    import soundfile
     from tqdm import tqdm
+
+    from s3_speechbrain.inference.audio import sound_header
 
     total = 0.0
     for file in files:
-        try:
-            total += soundfile.info(str(file)).duration
-        except (RuntimeError, OSError, TypeError):
+        header = sound_header(file)
+        if header is None:
             total = 0.0
             break
+        total += header.duration
     with tqdm(
         total=round(total, 1) or None,
         unit="s",

@@ -166,10 +166,16 @@ def write_files(
     Raises
     ------
     UserError
-        If the float32 file differs from the recogniser by more than rounding; it is deleted.
+        If no test clip is long enough to compare anything, or the float32 file differs from the recogniser by
+        more than rounding; it is deleted.
     """
     clip = OneClip(model.recogniser)
-    sample = speech.clips[:PARITY_CLIPS]
+    sample = [wave for wave in speech.clips if wave.numel() >= clip.least_samples][:PARITY_CLIPS]
+    if not sample:
+        raise UserError(
+            f"none of {len(speech.clips)} test clips has the {clip.least_samples} samples of a frame, so an export "
+            "cannot be checked: give a corpus with longer clips"
+        )
     paths = {name: out / f"model.{name}.onnx" for name in FORMATS}
     export_onnx(
         clip, model.tokenizer, paths["fp32"], {"language": language, "method": model.config.facts.method}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,13 +153,18 @@ class _Worker:
         self.process = process
 
     def ask(self, question: str) -> dict[str, Any]:
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # its process has ended: there is no answer, and that is told
+            self.process.stdin.write(question + "\n")
+            self.process.stdin.flush()
         return self.answer()
 
     def answer(self) -> dict[str, Any]:
         line = self.process.stdout.readline()
-        answer = json.loads(line) if line else {"failed": "its process ended; see the messages above"}
+        answer = (
+            json.loads(line)
+            if line.endswith("\n")
+            else {"failed": "its process ended; see the messages above"}
+        )
         if "failed" in answer:
             raise UserError(f"a variant cannot be measured: {answer['failed']}")
         return answer
@@ -177,7 +182,8 @@ def _started(variant: Variant, folder: Path, number: int, threads: int) -> Itera
     try:
         yield _Worker(process)
     finally:
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # a question that an ended process never read
+            process.stdin.close()
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:

@@ -23,6 +23,7 @@ from s3_speechbrain.encoders.log_mel import LogMel
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.export.runtime import INPUT, OUTPUT
 from s3_speechbrain.inference.one_clip import OneClip
+from s3_speechbrain.publish.labels import surface_labels
 
 OPSET = 17
 MOST_BYTES = 2**31 - 1  # a protobuf message cannot be larger
@@ -112,13 +113,17 @@ def export_onnx(
 
 def describe(clip: OneClip, tokenizer: Tokenizer) -> dict[str, str]:
     """Return the metadata that a file needs to be run without anything else."""
+    record = tokenizer_record(tokenizer)
+    pieces = record["kind"] == "sentencepiece"
+    # what stands for unknown pieces in a text is known here, and a device has no SentencePiece
+    labels = surface_labels(record) if pieces else tokenizer.labels
     return {
         "format": "1",
         "made_by": f"s3_speechbrain {__version__}, torch {torch.__version__}",
         "sampling_rate": str(SpeechEncoder.sampling_rate),
         "least_samples": str(clip.least_samples),
-        "tokenizer": tokenizer_record(tokenizer)["kind"],
-        "labels": json.dumps(tokenizer.labels, ensure_ascii=False),
+        "tokenizer": record["kind"],
+        "labels": json.dumps(labels, ensure_ascii=False),
     }
 
 

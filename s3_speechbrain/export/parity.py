@@ -30,8 +30,8 @@ class Parity:
 
     @property
     def exact(self) -> bool:
-        """Whether they are the same up to rounding."""
-        return self.error is not None and self.error <= MOST_ERROR
+        """Whether they are the same up to rounding; without clips nothing shows that."""
+        return self.clips > 0 and self.error is not None and self.error <= MOST_ERROR
 
     def as_record(self) -> dict[str, float | int | None]:
         """Return the fields as a mapping."""

@@ -4,7 +4,8 @@
     text = OnnxRecogniser("model.fp32.onnx").transcribe(wave)
 
 The metadata of a file: ``format`` (1), ``sampling_rate``, ``least_samples`` (a shorter clip has no frame),
-``tokenizer`` (characters, phones or sentencepiece), ``labels`` (JSON; the first is the blank), ``made_by``.
+``tokenizer`` (characters, phones or sentencepiece), ``labels`` (JSON; the first is the blank; pieces are stored as
+they stand in a text, the unknown one among them), ``made_by``.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.waves import as_samples
 
 INPUT, OUTPUT = "wave", "logits"
 BLANK = 0
@@ -66,14 +68,26 @@ class OnnxRecogniser:
             raise UserError(f"{path} cannot be run ({reason}); export it again") from None
 
     def logits(self, wave: np.ndarray) -> np.ndarray:
-        """Return logits (T, V) of samples (N,); none of a clip that is too short for a frame."""
+        """Return logits (T, V) of samples (N,); none of a clip that is too short for a frame.
+
+        Parameters
+        ----------
+        wave : ndarray
+            Floating-point samples of one channel, shape (N,), at `sampling_rate`.
+
+        Raises
+        ------
+        UserError
+            If it is not one channel of finite floating-point samples.
+        """
+        wave = as_samples(wave, "the clip")
         if len(wave) < self.least_samples:
             return np.zeros((0, len(self.labels)), np.float32)
-        found = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(wave, np.float32)[None]})
+        found = self._session.run([OUTPUT], {INPUT: wave[None]})
         return found[0][0]
 
     def transcribe(self, wave: np.ndarray) -> str:
-        """Return the greedy transcript of samples (N,)."""
+        """Return the greedy transcript of samples (N,); as `logits`."""
         return self.text(greedy(self.logits(wave)))
 
     def text(self, indices: list[int]) -> str:
@@ -81,7 +95,7 @@ class OnnxRecogniser:
         found = [self.labels[index] for index in indices]
         if self._kind == "phones":
             return " ".join(found)
-        return " ".join("".join(found).replace("▁", " ").split())
+        return " ".join("".join(found).replace("▁", " ").split())  # "▁": pieces in files of before
 
 
 def greedy(logits: np.ndarray) -> list[int]:

@@ -1,8 +1,12 @@
 """Audio files as blocks of mono samples at 16 kHz, however long, in whatever format they are."""
 
 import math
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -40,15 +44,38 @@ def audio_blocks(path: str | Path) -> Iterator[Tensor]:
     """
     path = Path(path)
     _check_file(path)
-    rate, blocks = _open(path)
-    if not _RATES[0] <= rate <= _RATES[1] or _taps(rate) > _MOST_TAPS:
-        raise UserError(f"{path} has an unusual sampling rate of {rate} Hz: resample it to {RATE} Hz first")
     empty = True
-    for block in resample(_mono(path, blocks), rate):
-        empty = empty and not len(block)
-        yield block
+    with _opened(path) as (rate, blocks):
+        for block in resample(_mono(path, blocks), rate, str(path)):
+            empty = empty and not len(block)
+            yield block
     if empty:
         raise UserError(f"{path} holds no samples: record it again")
+
+
+def sound_header(path: str | Path) -> Any:
+    """Return what libsndfile says of a sound file without reading its samples.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the file; its name may be in any encoding.
+
+    Returns
+    -------
+    soundfile._SoundFileInfo or None
+        ``samplerate`` (Hz), ``duration`` (s), ``channels``, ``format``, ``subtype``; None if libsndfile does not
+        know the format or cannot open the file.
+    """
+    try:
+        return soundfile.info(_raw_name(path))
+    except (RuntimeError, OSError, TypeError):  # TypeError: a name that ends in .raw
+        return None
+
+
+def _raw_name(path: str | Path) -> str | bytes:
+    """Return a name as the system has it: soundfile takes no text that is not valid Unicode."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
 
 
 def _check_file(path: Path) -> None:
@@ -64,13 +91,16 @@ def _check_file(path: Path) -> None:
         raise UserError(f"{path} cannot be opened ({error.strerror}): check its permissions") from None
 
 
-def _open(path: Path) -> tuple[int, Iterator[np.ndarray]]:
-    """Return sampling rate and blocks (samples, channels) of the first reader that understands the file."""
-    try:
-        rate = soundfile.info(str(path)).samplerate
-    except (RuntimeError, OSError, TypeError):  # TypeError: a name that ends in .raw
-        return _open_ffmpeg(path)
-    return rate, _sndfile_blocks(path, max(1, int(rate * BLOCK_SECONDS)))
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[int, Iterator[np.ndarray]]]:
+    """Lend sampling rate and blocks (samples, channels) of the first reader that understands the file."""
+    header = sound_header(path)
+    if header is not None:
+        yield header.samplerate, _sndfile_blocks(path, max(1, int(header.samplerate * BLOCK_SECONDS)))
+        return
+    with _ffmpeg(path) as container:
+        stream = container.streams.audio[0]
+        yield stream.rate, _ffmpeg_blocks(container, stream)
 
 
 class _Forward(soundfile.SoundFile):
@@ -81,31 +111,35 @@ class _Forward(soundfile.SoundFile):
 
 
 def _sndfile_blocks(path: Path, size: int) -> Iterator[np.ndarray]:
-    with _Forward(str(path)) as file:
+    with _Forward(_raw_name(path)) as file:
         while len(block := file.read(size, dtype="float32", always_2d=True)):
             yield block
 
 
-def _open_ffmpeg(path: Path) -> tuple[int, Iterator[np.ndarray]]:
+def _ffmpeg(path: Path) -> av.container.InputContainer:
+    """Open a file that has an audio track and that FFmpeg can decode."""
     try:
         container = av.open(str(path))
     except (av.FFmpegError, ValueError):
         raise UserError(
             f"{path} is no sound file that libsndfile or FFmpeg can read: convert it to wav"
         ) from None
+    refusal = None
     if not container.streams.audio:
+        refusal = f"{path} holds no sound: give a file with an audio track"
+    elif container.streams.audio[0].codec_context is None:  # the stream then has no sampling rate either
+        refusal = f"{path} is coded in a way that FFmpeg has no decoder for: convert it to wav"
+    if refusal is not None:
         container.close()
-        raise UserError(f"{path} holds no sound: give a file with an audio track")
-    return container.streams.audio[0].rate, _ffmpeg_blocks(container)
+        raise UserError(refusal)
+    return container
 
 
-def _ffmpeg_blocks(container: av.container.InputContainer) -> Iterator[np.ndarray]:
-    stream = container.streams.audio[0]
+def _ffmpeg_blocks(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[np.ndarray]:
     planar = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
-    with container:
-        for frame in container.decode(stream):
-            yield from (part.to_ndarray().T for part in planar.resample(frame))
-        yield from (part.to_ndarray().T for part in planar.resample(None))
+    for frame in container.decode(stream):
+        yield from (part.to_ndarray().T for part in planar.resample(frame))
+    yield from (part.to_ndarray().T for part in planar.resample(None))
 
 
 def _mono(path: Path, blocks: Iterator[np.ndarray]) -> Iterator[Tensor]:
@@ -119,12 +153,19 @@ def _mono(path: Path, blocks: Iterator[np.ndarray]) -> Iterator[Tensor]:
         raise UserError(f"{path} is damaged ({reason}): copy or convert it again") from None
 
 
+def _check_rate(rate: int, name: str) -> None:
+    if not isinstance(rate, Integral):
+        raise UserError(f"{name} has a sampling rate of {rate!r}: give a whole number of Hz")
+    if not _RATES[0] <= rate <= _RATES[1] or _taps(rate) > _MOST_TAPS:
+        raise UserError(f"{name} has an unusual sampling rate of {rate} Hz: resample it to {RATE} Hz first")
+
+
 def _taps(rate: int) -> int:
     shared = math.gcd(rate, RATE)
     return (rate // shared) * (RATE // shared)
 
 
-def resample(blocks: Iterable[Tensor], rate: int) -> Iterator[Tensor]:
+def resample(blocks: Iterable[Tensor], rate: int, name: str = "the signal") -> Iterator[Tensor]:
     """Resample a signal that comes in blocks to 16 kHz; the same numbers as of the whole signal at once.
 
     Parameters
@@ -133,12 +174,21 @@ def resample(blocks: Iterable[Tensor], rate: int) -> Iterator[Tensor]:
         Samples, shape (N,) each.
     rate : int
         Their sampling rate in Hz.
+    name : str
+        What a refusal calls the signal.
 
     Yields
     ------
     Tensor
         Samples at 16 kHz.
+
+    Raises
+    ------
+    UserError
+        If the rate is not a whole number of Hz, is not that of a recording, or shares so few factors with 16 kHz
+        that the filter would not fit into memory.
     """
+    _check_rate(rate, name)
     if rate == RATE:
         yield from blocks
         return

@@ -1,24 +1,21 @@
 """What is in a folder or file, as plain data; no weights are loaded and nothing is run."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.inference.audio import audio_blocks
-from s3_speechbrain.inference.sources import Source, find_source
+from s3_speechbrain.inference.audio import audio_blocks, sound_header
+from s3_speechbrain.inference.sources import BANK, MODEL, Source, find_source
 from s3_speechbrain.maskbank import MaskBank, read_header
 from s3_speechbrain.maskbank.header import Header
 from s3_speechbrain.modelfolder import read_config
 from s3_speechbrain.modelfolder.files import WEIGHTS, inside, read_table, refusing
+from s3_speechbrain.modelfolder.metrics import read_metrics
 
 MOST_CARD_BYTES = 1 << 20
-MOST_METRICS_BYTES = 1 << 24
 _LICENCE = re.compile(r"^license:\s*[\"']?([\w .+-]{1,60})", re.MULTILINE)
 
 
@@ -40,17 +37,18 @@ def describe(name: str | Path, revision: str | None = None) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If it is none of these, or damaged.
+        If it is none of these, it or the model that a run kept is damaged, or a folder is asked for a revision.
     """
     path = Path(name)
     if path.is_file() and path.suffix != ".safetensors":
         return _sound(path)
-    run = _metrics(path) if path.is_dir() else None
+    run = read_metrics(path) if path.is_dir() else None
     try:
         source = find_source(name, revision)
     except UserError:
-        if run is None:
+        if run is None or revision is not None:
             raise
+        _refuse_half_a_model(path)
         return {"kind": "run", **_of_run(run), "bytes": _bytes(path)}
     found = {"model": _model, "bank": _bank, "language": _language}[source.kind](source)
     if source.path != path and run is not None:
@@ -58,12 +56,20 @@ def describe(name: str | Path, revision: str | None = None) -> dict[str, Any]:
     return found
 
 
+def _refuse_half_a_model(run: Path) -> None:
+    """Refuse a run whose model is damaged beyond being found: it is no run that kept none."""
+    for part in (run / MODEL, run / BANK):
+        if part.exists() or part.is_symlink():
+            raise UserError(
+                f"{part} is damaged (files are missing): copy the run again, or remove {part.name}/"
+            )
+
+
 def _sound(path: Path) -> dict[str, Any]:
     samples = sum(len(block) for block in audio_blocks(path))
     found: dict[str, Any] = {"kind": "sound", "seconds": samples / 16000, "bytes": path.stat().st_size}
-    try:
-        info = soundfile.info(str(path))
-    except (RuntimeError, TypeError):
+    info = sound_header(path)
+    if info is None:
         return found | {"format": path.suffix.lstrip(".")}
     return found | {
         "format": f"{info.format} {info.subtype}",
@@ -74,7 +80,7 @@ def _sound(path: Path) -> dict[str, Any]:
 
 def _model(source: Source) -> dict[str, Any]:
     config = read_config(source.path)
-    facts, metrics = config.facts, _metrics(source.path) or {}
+    facts, metrics = config.facts, read_metrics(source.path) or {}
     with refusing(source.path):
         table = read_table(inside(source.path, WEIGHTS), config.weights["bytes"])
     parameters = sum(math.prod(shape) for _, shape in table.values())
@@ -147,21 +153,6 @@ def _measured(metrics: Mapping[str, Any]) -> dict[str, Any]:
         return {name: metrics[name] for name in ("sparsity", "test") if metrics.get(name)}
     parts = {name: _measured(part) for name, part in metrics.items() if isinstance(part, Mapping)}
     return {"measured": {name: part for name, part in parts.items() if part}}
-
-
-def _metrics(folder: Path) -> dict[str, Any] | None:
-    path = folder / "metrics.json"
-    if not path.is_file():
-        return None
-    try:
-        if path.stat().st_size > MOST_METRICS_BYTES:
-            raise ValueError("too large")
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({error}): copy the folder again") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path} holds no table: copy the folder again")
-    return found
 
 
 def _licence(folder: Path) -> str | None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from s3_speechbrain.brains.model import CTCHead, Recogniser
@@ -17,6 +19,7 @@ from s3_speechbrain.maskbank import MaskBank, MaskSwitch, PackedMask, fingerprin
 from s3_speechbrain.maskbank.header import Header
 from s3_speechbrain.masking import layers_of_masks
 from s3_speechbrain.modelfolder import load_backbone
+from s3_speechbrain.waves import as_samples
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class SharedRecogniser:
             self._switch.apply(held.masks)
             self._active = language
 
-    def transcribe(self, waves: Sequence[Tensor], languages: Sequence[str] | str) -> list[str]:
+    def transcribe(self, waves: Sequence[Tensor | np.ndarray], languages: Sequence[str] | str) -> list[str]:
         """Recognise clips, each in its language.
 
         Clips are grouped by language, so that each language is switched to once; the texts come in the order of
@@ -140,7 +143,7 @@ class SharedRecogniser:
 
         Parameters
         ----------
-        waves : sequence of Tensor
+        waves : sequence of Tensor or numpy.ndarray
             Samples at 16 kHz, floating point, shape (N,) each.
         languages : sequence of str or str
             The language of each clip, or one for all.
@@ -159,19 +162,18 @@ class SharedRecogniser:
         wanted = [languages] * len(waves) if isinstance(languages, str) else list(languages)
         if len(wanted) != len(waves):
             raise UserError(f"{len(waves)} clips, {len(wanted)} languages: give one language for each clip")
-        for index, (wave, language) in enumerate(zip(waves, wanted, strict=True)):
+        for language in [languages] if isinstance(languages, str) else wanted:
             self._check_offered(language)
-            if wave.dim() != 1 or not wave.is_floating_point() or not wave.isfinite().all():
-                raise UserError(f"clip {index} is not one channel of finite floating-point samples")
+        clips = [torch.from_numpy(as_samples(wave, f"clip {index}")) for index, wave in enumerate(waves)]
         groups: dict[str, list[int]] = {}
         for index, language in enumerate(wanted):
             groups.setdefault(language, []).append(index)
-        texts = [""] * len(waves)
+        texts = [""] * len(clips)
         with self._lock:
             # The active language first: it costs no switch.
             for language in sorted(groups, key=lambda name: name != self._active):
                 with self.using(language) as (model, tokenizer):
-                    paths = best_paths(model, [waves[index] for index in groups[language]])
+                    paths = best_paths(model, [clips[index] for index in groups[language]])
                 for index, path in zip(groups[language], paths, strict=True):
                     texts[index] = tokenizer.decode(path.collapsed())
         return texts

@@ -18,6 +18,7 @@ from s3_speechbrain.inference.audio import audio_blocks, resample
 from s3_speechbrain.inference.chunks import Chunking, Level, long_path
 from s3_speechbrain.inference.paths import BestPath, best_paths, frame_step
 from s3_speechbrain.inference.words import Transcript, transcript
+from s3_speechbrain.waves import as_samples
 
 
 class Models(Protocol):
@@ -169,9 +170,11 @@ class Transcriber:
         Raises
         ------
         UserError
-            If a wave is not one channel of finite floating-point samples, or a language is unknown or not chosen;
-            nothing is computed then.
+            If a wave is not one channel of finite floating-point samples, the rate is not that of a recording, or
+            a language is unknown or not chosen; nothing is computed then.
         """
+        if isinstance(languages, str):
+            self._known(languages)  # also where there are no waves
         given = [languages] * len(waves) if languages is None or isinstance(languages, str) else languages
         if len(given) != len(waves):
             raise UserError(f"{len(waves)} clips, {len(given)} languages: give one language for each clip")
@@ -238,8 +241,6 @@ def _read(path: BestPath, model: Recogniser, tokenizer: Tokenizer, language: str
 
 def _clip(wave: Tensor | np.ndarray, index: int, rate: int) -> Tensor:
     """Check a waveform and bring it to 16 kHz."""
-    clip = torch.as_tensor(wave)
-    if clip.dim() != 1 or not clip.is_floating_point() or not clip.isfinite().all():
-        raise UserError(f"clip {index} is not one channel of finite floating-point samples")
-    parts = list(resample([clip.detach().cpu().float()], rate))
+    samples = torch.from_numpy(as_samples(wave, f"clip {index}"))
+    parts = list(resample([samples], rate, f"clip {index}"))
     return torch.cat(parts) if parts else torch.zeros(0)

@@ -226,14 +226,15 @@ def layers_of_masks(encoder: nn.Module, shapes: Mapping[str, Sequence[int]]) -> 
     Raises
     ------
     UserError
-        If a layer does not exist or a mask does not fit its weight.
+        If a layer does not exist, a mask does not fit its weight, or the weight is computed from others (as that of
+        the positional convolution, which is normalised).
     """
     modules = dict(encoder.named_modules())
     for name, given in shapes.items():
         layer = modules.get(name)
         if not isinstance(layer, nn.Linear | nn.Conv1d):
             raise UserError(f"Mask {name!r} has no layer in this encoder: use the backbone it was made for.")
-        shape = _original(layer).shape
+        shape = _original(layer, name).shape
         if len(given) != len(shape) or any(k not in (1, n) for k, n in zip(given, shape, strict=True)):
             raise UserError(
                 f"Mask {name!r} is {tuple(given)}: expected {tuple(shape)}, use the backbone it was made for."
@@ -241,9 +242,12 @@ def layers_of_masks(encoder: nn.Module, shapes: Mapping[str, Sequence[int]]) -> 
     return {name: modules[name] for name in shapes}
 
 
-def _original(layer: nn.Module) -> Tensor:
-    masked = parametrize.is_parametrized(layer, "weight")
-    return layer.parametrizations.weight.original if masked else layer.weight
+def _original(layer: nn.Module, name: str) -> Tensor:
+    if not parametrize.is_parametrized(layer, "weight"):
+        return layer.weight
+    if not isinstance(layer.parametrizations.weight[0], MaskedWeight | LanguageMasks):
+        raise UserError(f"Mask {name!r} is of a weight that is computed from others: mask other layers.")
+    return layer.parametrizations.weight.original
 
 
 def bake_(encoder: nn.Module) -> None:

@@ -152,7 +152,7 @@ def _pareto(
 
 
 def overlap(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """Compare the masks of runs over the same layers pair by pair.
+    """Compare the masks of runs over the same layers pair by pair: the most runs that can be compared.
 
     Returns
     -------
@@ -160,8 +160,12 @@ def overlap(runs: Sequence[Run]) -> dict[str, Any] | None:
         ``names`` and ``rows`` of cells with ``text``, ``share`` (for the colour) and ``told``; None for fewer
         than two comparable runs.
     """
-    masked = [run for run in runs if run.masks]
-    alike = [run for run in masked if _shapes(run) == _shapes(masked[0])]
+    groups: dict[frozenset, list[Run]] = {}
+    for run in runs:
+        if run.masks:
+            shapes = frozenset((name, tuple(mask.shape)) for name, mask in run.masks.items())
+            groups.setdefault(shapes, []).append(run)
+    alike = max(groups.values(), key=len, default=[])
     if len(alike) < 2:
         return None
     rows = []
@@ -180,10 +184,6 @@ def overlap(runs: Sequence[Run]) -> dict[str, Any] | None:
     for cell in (cell for row in rows for cell in row["cells"]):
         cell["share"] /= strongest  # the colours say which pairs are more alike, the numbers how much
     return {"names": [run.name for run in alike], "rows": rows}
-
-
-def _shapes(run: Run) -> dict[str, tuple[int, ...]]:
-    return {name: mask.shape for name, mask in run.masks.items()}
 
 
 def differences(example: Example) -> tuple[Markup, Markup]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,10 +106,21 @@ def _files(place: Path) -> list[Path]:
     found = metric_files(place)
     if not found:  # the evidence folder, or a part of it
         files = sorted(place.rglob("*.json"))
-        found = [file for file in files if file.relative_to(place).parts[0] not in NO_RUNS]
+        files = [file for file in files if file.relative_to(place).parts[0] not in NO_RUNS]
+        found = [file for file in files if _may_be_of_a_run(file)]
     if not found:
         raise UserError(f"{place} holds no finished run (no metrics.json in it or below it): train one first")
     return found
+
+
+def _may_be_of_a_run(file: Path) -> bool:
+    """Tell records of runs from settings of models and other JSON; a damaged file counts, and is refused later."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    parts = [found, *found.values()] if isinstance(found, dict) else []
+    return any(isinstance(part, dict) and {"test", "sparsity"} & part.keys() for part in parts)
 
 
 def _records(file: Path) -> list[dict[str, Any]]:

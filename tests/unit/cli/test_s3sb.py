@@ -130,6 +130,7 @@ def test_a_bank_asks_for_a_language(capsys, bank, clips):
         (["transcribe", "*.nothing", "--model", "MODEL"], "no file fits"),
         (["inspect", "nowhere"], "no folder nowhere"),
         (["bench", "--model", "MODEL", "--seconds", "0"], "give seconds from 0.1"),
+        (["bench", "CLIP", "--model", "MODEL", "--seconds", "2"], "leave one of the two out"),
         (["report", "nowhere"], "no folder nowhere"),
         (["publish", "nowhere", "out", "--send"], "give --hub"),
         (["prepare", "common-voice", "nowhere", "out", "--languages", "fr"], "nowhere"),
@@ -236,7 +237,8 @@ def test_inspect_reads_the_licence_of_a_card(capsys, bank):
 @pytest.mark.parametrize("files", [[], ["a.wav", "b.flac"]])
 def test_bench_measures(capsys, model, clips, files):
     paths = [clips / name for name in files]
-    arguments = ("--model", model, "--seconds", 0.5, 1, "--repeats", 1, "--threads", 1)
+    noise = () if files else ("--seconds", 0.5, 1)
+    arguments = ("--model", model, *noise, "--repeats", 1, "--threads", 1)
     status, out, _ = run(capsys, "bench", *paths, *arguments, "--json")
     assert status == 0
     found = json.loads(out)
