@@ -1,5 +1,6 @@
 """Files that are whole or as they were."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -17,7 +18,14 @@ def write_atomic(path: Path, data: bytes) -> None:
         Replaced if it exists.
     data : bytes
         Its new content.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; of a folder it is `IsADirectoryError`.
     """
+    if not path.name:  # ".", "/"
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:

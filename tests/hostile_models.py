@@ -12,6 +12,9 @@ import torch
 from safetensors.torch import load_file
 from spoiling import CASES, CONFIG, WEIGHTS, case, edit, nest, sign, with_header, with_tensors
 
+from s3_speechbrain.modelfolder import read_config
+from s3_speechbrain.modelfolder.building import expected_tensors
+
 
 class Bomb:
     """Leaves a trace if it is ever unpickled."""
@@ -215,6 +218,20 @@ def network_a_thousand_times_the_weights(folder):
     edit(folder, change)
 
 
+@case("other offsets than its shape")
+def a_header_of_gigabytes_without_data(folder):
+    sizes = {"intermediate_size": 131072, "num_hidden_layers": 24}
+    edit(folder, lambda top, own: top.update(sizes))
+    config = read_config(folder)
+    rows = {
+        name: {"dtype": "F32", "shape": list(value.shape), "data_offsets": [0, 0]}
+        for name, value in expected_tensors(config).items()
+    }
+    text = json.dumps(rows).encode()
+    (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(text)) + text)
+    sign(folder)
+
+
 @case("conv_dim is out of range")
 def a_thousand_convolutions(folder):
     def change(top, own):
@@ -318,6 +335,24 @@ def two_tensors_over_the_same_bytes(folder):
         return json.dumps(table)
 
     with_header(folder, overlap)
+
+
+@case("follows a gap")
+def a_gap_between_two_tensors(folder):
+    def change(text):
+        table = json.loads(text)
+        last = max(table.values(), key=lambda row: row.get("data_offsets", [-1])[0])
+        last["data_offsets"] = [offset + 8 for offset in last["data_offsets"]]
+        return json.dumps(table)
+
+    with_header(folder, change)
+
+
+@case("the offsets of its tensors end at")
+def bytes_behind_the_last_tensor(folder):
+    with (folder / WEIGHTS).open("ab") as file:
+        file.write(bytes(4096))
+    sign(folder)
 
 
 # Paths --------------------------------------------------------------------------------------------------

@@ -275,7 +275,8 @@ class _Handler(BaseHTTPRequestHandler):
             rows = [self._mode(one["path"], files) for one in json.loads(self.body)["files"]]
             self._send(200, {"files": rows})
         elif what == "commit":
-            made = repository.commit({**repository.commits[commit], **dict(self._lines())})
+            changed = {**repository.commits[commit], **dict(self._lines())}
+            made = repository.commit({path: data for path, data in changed.items() if data is not None})
             address = f"{self.hub.endpoint}/{name}/commit/{made}"
             self._send(200, {"success": True, "commitOid": made, "commitUrl": address, "hookOutput": ""})
         else:
@@ -290,7 +291,8 @@ class _Handler(BaseHTTPRequestHandler):
         mode = "lfs" if path.endswith(LFS_ENDINGS) else "regular"
         return {"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": None}
 
-    def _lines(self) -> Iterator[tuple[str, bytes]]:
+    def _lines(self) -> Iterator[tuple[str, bytes | None]]:
+        """Give each changed file with its new content, None where it is deleted."""
         for line in self.body.splitlines():
             operation = json.loads(line)
             value = operation["value"]
@@ -300,3 +302,5 @@ class _Handler(BaseHTTPRequestHandler):
                 if value["oid"] not in self.hub.objects:
                     raise _RefusedError(400, "LFS pointer pointed to a file that does not exist")
                 yield value["path"], self.hub.objects[value["oid"]]
+            elif operation["key"] == "deletedFile":
+                yield value["path"], None

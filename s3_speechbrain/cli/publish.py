@@ -59,7 +59,8 @@ def run(given: argparse.Namespace) -> int:
     made = publish(
         given.run,
         given.destination,
-        name=given.name or given.hub,
+        name=given.name,
+        hub=given.hub,
         licence=given.licence,
         language=given.language,
         source=given.source,

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.brains.tokens import Tokenizer, tokenizer_from_record
-from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.inference.chunks import Chunking
 from s3_speechbrain.inference.recogniser import SharedRecogniser
 from s3_speechbrain.inference.transcriber import Models, OneModel, Transcriber
 from s3_speechbrain.maskbank import Entry, fingerprint, read_entry
 from s3_speechbrain.masking import bake_, load_keep_masks_
-from s3_speechbrain.modelfolder import fetch, is_model, read_model
+from s3_speechbrain.modelfolder import fetch, find_backbone, is_model, read_model
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 MODEL, BANK = "model", "bank"
@@ -104,7 +103,8 @@ def load(
     revision : str, optional
         On the hub: a commit pins the files for ever.
     backbone : str, optional
-        Where a mask bank's backbone is on this machine; default what the bank says.
+        Where the backbone of a mask bank or a language is on this machine; default the one that lies beside it, or
+        what it names.
     chunking : Chunking, optional
         How long audio is cut.
 
@@ -141,8 +141,7 @@ def _models(source: Source, backbone: str | None) -> Models:
 
 def _one_language(entry: Entry, path: Path, backbone: str | None) -> tuple[Recogniser, Tokenizer]:
     """Write one language's masks into its backbone."""
-    revision = entry.backbone.revision if backbone is None else None
-    encoder = SpeechEncoder(backbone or entry.backbone.source, revision=revision, freeze=True)
+    encoder = find_backbone(path.parent, entry.backbone, backbone)
     if fingerprint(encoder) != entry.backbone.fingerprint:
         raise UserError(
             f"{encoder.source} is not the backbone of {path}: give the folder or hub name of {entry.backbone.source} "

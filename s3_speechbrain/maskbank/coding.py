@@ -15,6 +15,7 @@ Both are tried; the shorter one is kept.
 """
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class CodingError(ValueError):
     """Coded bytes that are not what the header says."""
 
 
-def encode(bits: np.ndarray, entries: int, zeros: int) -> tuple[str, bytes]:
+def encode(bits: np.ndarray, entries: int, zeros: int, codings: Sequence[str] = CODINGS) -> tuple[str, bytes]:
     """Code a packed mask.
 
     Parameters
@@ -36,18 +37,24 @@ def encode(bits: np.ndarray, entries: int, zeros: int) -> tuple[str, bytes]:
         As in `PackedMask`.
     entries, zeros : int
         Size of the mask, and how many of its bits are 0.
+    codings : sequence of str
+        Those to try; default all.
 
     Returns
     -------
     coding : str
-        One of `CODINGS`.
+        One of `codings`.
     data : bytes
-        The shorter of both codes.
+        The shortest of their codes.
     """
-    rare = np.unpackbits(bits, count=entries)
-    if not _kept_is_rare(entries, zeros):
-        rare ^= 1
-    candidates = {"gaps": _deflate(_to_gaps(rare)), "bytes": _deflate(bits)}
+    candidates = {}
+    if "gaps" in codings:
+        rare = np.unpackbits(bits, count=entries)
+        if not _kept_is_rare(entries, zeros):
+            rare ^= 1
+        candidates["gaps"] = _deflate(_to_gaps(rare))
+    if "bytes" in codings:
+        candidates["bytes"] = _deflate(bits)
     coding = min(candidates, key=lambda name: len(candidates[name]))
     return coding, candidates[coding]
 

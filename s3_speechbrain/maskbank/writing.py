@@ -11,7 +11,14 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank.coding import encode
 from s3_speechbrain.maskbank.container import HEAD, MOST_FILE_BYTES, check_finite, digest, parallel
 from s3_speechbrain.maskbank.entry import Entry, PackedEntry, head_shapes
-from s3_speechbrain.maskbank.header import MOST_HEADER_BYTES, Layer, RefusedError, dump_header, parse_header
+from s3_speechbrain.maskbank.header import (
+    MOST_ENTRIES_PER_BYTE,
+    MOST_HEADER_BYTES,
+    Layer,
+    RefusedError,
+    dump_header,
+    parse_header,
+)
 
 
 def write_entry(path: str | Path, entry: Entry, head_dtype: torch.dtype = torch.float32) -> int:
@@ -48,14 +55,12 @@ def serialise(entry: Entry, head_dtype: torch.dtype = torch.float32) -> bytes:
     """Return the bytes of an entry's file, having checked them as a reader does."""
     try:
         packed = PackedEntry.of(entry)
-        coded = list(
-            parallel(lambda mask: encode(mask.bits, mask.entries, mask.zeros), packed.masks.values())
-        )
+        tensors = _head_arrays(entry, head_dtype)
+        coded = _coded(packed, sum(value.nbytes for value in tensors.values()))
         layers = [
             Layer(name, mask.shape, mask.zeros, coding, len(data))
             for (name, mask), (coding, data) in zip(packed.masks.items(), coded, strict=True)
         ]
-        tensors = _head_arrays(entry, head_dtype)
         tensors["masks"] = np.frombuffer(b"".join(data for _, data in coded), np.uint8)
         if entry.tokenizer["model"] is not None:
             tensors["tokenizer.model"] = np.frombuffer(entry.tokenizer["model"], np.uint8)
@@ -66,6 +71,25 @@ def serialise(entry: Entry, head_dtype: torch.dtype = torch.float32) -> bytes:
     except RefusedError as error:
         raise UserError(f"the entry of {entry.language!r} cannot be stored: {error}") from None
     return data
+
+
+def _coded(packed: PackedEntry, others: int) -> list[tuple[str, bytes]]:
+    """Code all masks, so that a reader believes that so few bytes hold so many entries.
+
+    A mask that ends with its last removed entry early on, or has none, costs next to nothing as gaps. Where a file
+    consists of such masks, beside `others` bytes, they are stored as bits: at least a byte for 64 entries.
+    """
+    masks = list(packed.masks.values())
+    coded = list(parallel(lambda mask: encode(mask.bits, mask.entries, mask.zeros), masks))
+    believed = MOST_ENTRIES_PER_BYTE * (others + sum(len(data) for _, data in coded))
+    if sum(mask.entries for mask in masks) > believed:
+        coded = [
+            encode(mask.bits, mask.entries, mask.zeros, ("bytes",))
+            if mask.entries > MOST_ENTRIES_PER_BYTE * len(data)
+            else (coding, data)
+            for mask, (coding, data) in zip(masks, coded, strict=True)
+        ]
+    return coded
 
 
 def publish(path: Path, data: bytes) -> int:

@@ -1,6 +1,6 @@
 """A trained recogniser as a folder of data that trusts nobody: weights, config, tokenizer, metrics."""
 
-from s3_speechbrain.modelfolder.backbone import load_backbone, read_backbone, write_backbone
+from s3_speechbrain.modelfolder.backbone import find_backbone, load_backbone, read_backbone, write_backbone
 from s3_speechbrain.modelfolder.config import FORMAT, ModelConfig, ModelFacts
 from s3_speechbrain.modelfolder.fetching import fetch
 from s3_speechbrain.modelfolder.reading import LoadedModel, is_model, read_config, read_model
@@ -12,6 +12,7 @@ __all__ = [
     "ModelConfig",
     "ModelFacts",
     "fetch",
+    "find_backbone",
     "is_model",
     "load_backbone",
     "read_backbone",

@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PretrainedConfig, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
-from s3_speechbrain.maskbank import MaskBank
-from s3_speechbrain.maskbank.header import RefusedError, has_fields, need, parse_json
+from s3_speechbrain.maskbank import Backbone, MaskBank
+from s3_speechbrain.maskbank.header import has_fields, need, parse_json
 from s3_speechbrain.modelfolder.config import FORMAT, KEY, MOST_CONFIG_BYTES, parse_weights
 from s3_speechbrain.modelfolder.files import (
+    BACKBONE,
     CONFIG,
     WEIGHTS,
     inside,
@@ -29,10 +29,8 @@ from s3_speechbrain.modelfolder.files import (
     sha256_of,
 )
 from s3_speechbrain.modelfolder.reading import check_table, fill_
-from s3_speechbrain.modelfolder.shapes import TRAINING, describe_config, parse_config
+from s3_speechbrain.modelfolder.shapes import TRAINING, describe_config, making_a_network, parse_config
 from s3_speechbrain.modelfolder.tensors import UNUSED
-
-BACKBONE = "backbone"
 
 
 def load_backbone(bank: MaskBank, source: str | None = None) -> SpeechEncoder:
@@ -50,11 +48,31 @@ def load_backbone(bank: MaskBank, source: str | None = None) -> SpeechEncoder:
     UserError
         If it cannot be had, or what the bank carries is refused. Whether it is the right one, its fingerprint tells.
     """
-    carried = bank.folder / BACKBONE
+    return find_backbone(bank.folder, bank.backbone, source)
+
+
+def find_backbone(folder: Path, named: Backbone, source: str | None = None) -> SpeechEncoder:
+    """Load the encoder of languages in a folder: one that lies beside them, or the one that they name.
+
+    Parameters
+    ----------
+    folder : Path
+        A mask bank, or whatever folder holds the file of a language.
+    named : Backbone
+        What the bank or the file says.
+    source : str, optional
+        As for `load_backbone`.
+
+    Raises
+    ------
+    UserError
+        As for `load_backbone`.
+    """
+    carried = folder / BACKBONE
     if source is None and (carried / CONFIG).is_file():
         return read_backbone(carried)
-    revision = bank.backbone.revision if source is None else None
-    return SpeechEncoder(source or bank.backbone.source, revision=revision, freeze=True)
+    revision = named.revision if source is None else None
+    return SpeechEncoder(source or named.source, revision=revision, freeze=True)
 
 
 def write_backbone(folder: Path, encoder: SpeechEncoder) -> None:
@@ -120,13 +138,8 @@ def read_backbone(folder: Path) -> SpeechEncoder:
 
 
 def _expected(config: PretrainedConfig, normalises: bool) -> Mapping[str, Tensor]:
-    try:
-        with torch.device("meta"):
-            return _state(SpeechEncoder.from_config(config, normalises))
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        raise RefusedError(
-            f"its sizes do not make a network ({' '.join(str(error).split())[:120]})"
-        ) from None
+    with making_a_network():
+        return _state(SpeechEncoder.from_config(config, normalises))
 
 
 def _state(encoder: SpeechEncoder) -> dict[str, Tensor]:

@@ -1,12 +1,12 @@
 """From a config to the network that it describes."""
 
-import torch
 from torch import Tensor
 
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.encoders import SpeechEncoder
-from s3_speechbrain.maskbank.header import RefusedError, need
+from s3_speechbrain.maskbank.header import need
 from s3_speechbrain.modelfolder.config import ModelConfig
+from s3_speechbrain.modelfolder.shapes import making_a_network
 from s3_speechbrain.modelfolder.tensors import state_of
 from s3_speechbrain.tokens import TokenDetector, make_selector
 from s3_speechbrain.tokens.config import DETECTED
@@ -38,13 +38,8 @@ def expected_tensors(config: ModelConfig) -> dict[str, Tensor]:
     need(
         layers in (None, _layers(config) + 1), "its head mixes another number of layers than its encoder has"
     )
-    try:
-        with torch.device("meta"):
-            model = build(config)
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
-        raise RefusedError(
-            f"its sizes do not make a network ({' '.join(str(error).split())[:120]})"
-        ) from None
+    with making_a_network():
+        model = build(config)
     return state_of(model, config.encoder.model_type, config.head)
 
 

@@ -201,7 +201,7 @@ def parse_model_config(text: str) -> ModelConfig:
         For anything but a config of a known format version, every field of which is in its range.
     """
     top = parse_json(text, "its config")
-    need(_depth(top) <= MOST_DEPTH, "its config is nested too deeply")
+    need(depth_of(top) <= MOST_DEPTH, "its config is nested too deeply")
     own = top.pop(KEY, None)
     need(isinstance(own, dict), f"its config has no part {KEY!r}: it is not a model folder of this project")
     version = own.get("format")
@@ -319,7 +319,8 @@ def _selector(value: Any) -> TokenConfig | None:
         raise RefusedError(f"its selector is impossible ({error})") from None
 
 
-def _depth(value: Any) -> int:
+def depth_of(value: Any) -> int:
+    """Return how many tables and lists lie in one another, counted without recursion, and one more for the values."""
     level, values = 0, [value]
     while values:
         level += 1

@@ -1,6 +1,7 @@
 """The files of a model folder, opened with suspicion."""
 
 import hashlib
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -17,9 +18,13 @@ from s3_speechbrain.maskbank.links import leads_out
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.json"
+BACKBONE = "backbone"  # folder in a bank that carries its encoder
 MOST_HEADER_BYTES = 1 << 22
-MOST_METRICS_BYTES = 1 << 24
 LFS_POINTER = b"version https://git-lfs"
+ITEM_BYTES = {
+    **{"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2},
+    **{"U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8},
+}
 _BLOCK = 1 << 22
 
 
@@ -66,8 +71,9 @@ def read_text(folder: Path, name: str, most: int) -> str:
 def read_table(path: Path, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Read the types and shapes of the tensors in a safetensors file, and nothing else of it.
 
-    The library that reads the tensors checks their places again; this looks at the header's size and form before
-    anything is allocated for it, and refuses repeated names, which the library does not see.
+    The library that reads the tensors checks their places again, but only when a network was built for them. This
+    looks at the header's size and form before anything is allocated for it, sees to it that the file has the bytes
+    of every shape that it claims, and refuses repeated names, which the library does not see.
 
     Parameters
     ----------
@@ -75,6 +81,11 @@ def read_table(path: Path, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         The file.
     size : int
         Bytes that it shall have.
+
+    Raises
+    ------
+    RefusedError
+        If the file has another size, or its header is no table of tensors that fill the rest of it without gaps.
     """
     found = path.stat().st_size
     with path.open("rb") as file:
@@ -86,14 +97,31 @@ def read_table(path: Path, size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         need(length <= min(MOST_HEADER_BYTES, size - 8), f"{path.name} claims a header of {length} bytes")
         table = parse_json(file.read(length).decode("utf-8"), f"the header of {path.name}")
     table.pop("__metadata__", None)
-    return {name: _row(name, row) for name, row in table.items()}
+    rows = {name: _row(name, row) for name, row in table.items()}
+    end = 0
+    for start, stop, name in sorted((*row[2], name) for name, row in rows.items()):
+        need(start == end, f"the tensor {name[:80]!r} overlaps another one, or follows a gap")
+        end = stop
+    held = size - 8 - length
+    need(end == held, f"the offsets of its tensors end at {end}, {path.name} holds {held} bytes of them")
+    return {name: (code, shape) for name, (code, shape, _) in rows.items()}
 
 
-def _row(name: str, row: Any) -> tuple[str, tuple[int, ...]]:
-    shape = row.get("shape") if isinstance(row, dict) else None
+def _row(name: str, row: Any) -> tuple[str, tuple[int, ...], tuple[int, int]]:
+    """Return type, shape and offsets of a tensor, whose bytes are as many as its shape needs."""
+    what = f"the tensor {name[:80]!r}"
+    shape, code = (row.get("shape"), row.get("dtype")) if isinstance(row, dict) else (None, None)
     known = isinstance(shape, list) and len(shape) <= 8 and all(type(n) is int and n >= 0 for n in shape)
-    need(known and isinstance(row.get("dtype"), str), f"the tensor {name[:80]!r} has no type or no shape")
-    return row["dtype"], tuple(shape)
+    need(known and isinstance(code, str), f"{what} has no type or no shape")
+    need(code in ITEM_BYTES, f"{what} is of the unknown type {code[:16]!r}")
+    offsets = row.get("data_offsets")
+    known = (
+        isinstance(offsets, list) and len(offsets) == 2 and all(type(n) is int and n >= 0 for n in offsets)
+    )
+    need(known, f"{what} has no offsets")
+    right = offsets[1] - offsets[0] == math.prod(shape) * ITEM_BYTES[code]
+    need(right, f"{what} has other offsets than its shape and type need")
+    return code, tuple(shape), (offsets[0], offsets[1])
 
 
 def sha256_of(path: Path) -> str:

@@ -4,9 +4,11 @@ A config can do far more than describe a network: name code to download (``auto_
 hub), quantise, ask for billions of neurons. So there is a list of what may stand in one, and nothing else may.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from transformers import AutoConfig, PretrainedConfig
 
 from s3_speechbrain.encoders.loading import FAMILIES
@@ -102,6 +104,18 @@ def parse_config(fields: Mapping[str, Any]) -> PretrainedConfig:
     except (UserError, ValueError, TypeError, AttributeError) as error:
         raise RefusedError(" ".join(str(error).split())[:200]) from None
     return config
+
+
+@contextmanager
+def making_a_network() -> Iterator[None]:
+    """Build networks without memory for their weights, and refuse sizes that make none."""
+    try:
+        with torch.device("meta"):
+            yield
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        raise RefusedError(
+            f"its sizes do not make a network ({' '.join(str(error).split())[:120]})"
+        ) from None
 
 
 def _possible(name: str, value: Any) -> bool:

@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from s3_speechbrain.modelfolder.config import (
     parse_model_config,
 )
 from s3_speechbrain.modelfolder.files import CONFIG, METRICS, WEIGHTS, sha256_of, write_flushed
+from s3_speechbrain.modelfolder.replacing import place_of, under_construction, why_not_ours
 from s3_speechbrain.modelfolder.tensors import state_of
 
 
@@ -44,7 +42,7 @@ def write_model(
     Parameters
     ----------
     folder : path
-        Replaced if it is a model folder already.
+        Replaced if it is a model folder already and holds nothing else.
     recogniser : Recogniser
         In the form that it runs in: without masks, adapters or other parametrisations.
     tokenizer : Tokenizer
@@ -69,12 +67,12 @@ def write_model(
     folder = Path(folder)
     if dtype not in DTYPES:
         raise UserError(f"dtype is {dtype!r}: choose one of {', '.join(DTYPES)}")
-    if folder.exists() and not (folder / CONFIG).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} holds something other than a model: give a new folder")
+    place = place_of(folder)
+    reason = why_not_ours(place, banks=False)
+    if reason is not None:
+        raise UserError(f"{folder} holds something other than a model ({reason}): give a new folder")
     draft, state = _describe(recogniser, tokenizer, facts, dtype)
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.mkdir(parents=True)
+    with under_construction(place) as part:
         save_file(state, part / WEIGHTS, {"format": "pt"})
         (part / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
         flush(part / WEIGHTS)
@@ -85,26 +83,7 @@ def write_model(
             text = json.dumps(metrics, indent=1, ensure_ascii=False) + "\n"
             write_flushed(part / METRICS, text.encode())
         flush(part)
-        put_in_place(part, folder)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder} ({error.strerror}): give a folder that can be written to"
-        ) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder
-
-
-def put_in_place(part: Path, folder: Path) -> None:
-    """Give a finished folder its name; what had it before is gone afterwards."""
-    former = None
-    if folder.exists():
-        former = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
-        os.rename(folder, former)
-    os.rename(part, folder)
-    flush(folder.parent)
-    if former is not None:
-        shutil.rmtree(former)
 
 
 def _describe(

@@ -1,10 +1,7 @@
 """`publish`: one call from a finished run to a folder that was tried."""
 
 import logging
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +9,11 @@ from typing import Any
 from s3_speechbrain.brains.yaml_files import read_mapping
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank import MaskBank
-from s3_speechbrain.modelfolder import LoadedModel, is_model, read_model
-from s3_speechbrain.modelfolder.writing import put_in_place
+from s3_speechbrain.modelfolder import LoadedModel, read_model
+from s3_speechbrain.modelfolder.replacing import CARD, place_of, under_construction, why_not_ours
 from s3_speechbrain.publish.banks import bake_language, bank_card, check_bank, fill_bank, public_backbone
 from s3_speechbrain.publish.checks import with_model
+from s3_speechbrain.publish.hub import is_repository
 from s3_speechbrain.publish.models import (
     add_examples,
     check_model,
@@ -23,13 +21,14 @@ from s3_speechbrain.publish.models import (
     fill_model_folder,
     model_card,
 )
+from s3_speechbrain.publish.options import BAKED, MASKS, WHOLE, check_clips, check_options
+from s3_speechbrain.publish.records import check_records
 from s3_speechbrain.publish.selftest import Check
 from s3_speechbrain.publish.source import BANK, Clip, Source, find_source, folder_of_tests, test_clips
 from s3_speechbrain.report.gather import portable
 
 logger = logging.getLogger(__name__)
 
-CARD = "README.md"
 # Backbones whose terms are known; a model made from another one needs its licence named.
 LICENCES = {"builtin": "apache-2.0", "builtin-random": "apache-2.0"}
 
@@ -73,6 +72,7 @@ def publish(
     dtype: str = "float32",
     clips: int = 10,
     examples: bool = True,
+    hub: str | None = None,
 ) -> Published:
     """Make a folder of a finished run that others can load, and try it.
 
@@ -83,7 +83,7 @@ def publish(
     destination : path
         The new folder; one that was published before is replaced.
     name : str, optional
-        How the card calls it, such as the ``owner/name`` that it will have on the hub; default the folder's name.
+        How the card calls it; default `hub`, or the folder's name.
     licence : str, optional
         Of the weights, as the hub writes it (``apache-2.0``, ``cc-by-nc-4.0``); needed unless the backbone is the
         built-in one.
@@ -101,6 +101,9 @@ def publish(
         Test clips to try the folder on, per language; 0 leaves the test out.
     examples : bool
         Add a test clip of each language where the corpus's licence allows it.
+    hub : str, optional
+        The ``owner/name`` that it will have on the hub, which the card's commands load; default `name` if it is of
+        this form, else the folder's name.
 
     Returns
     -------
@@ -110,36 +113,42 @@ def publish(
     Raises
     ------
     UserError
-        If there is nothing to publish, an option is missing or wrong, or the folder fails its test; the destination
-        is as it was then.
+        If there is nothing to publish, an option is missing, wrong or without effect on what is published, or the
+        folder fails its test; the destination is as it was then.
     """
     found, destination = find_source(run), Path(destination)
-    _check_destination(destination)
-    title = name or destination.name
-    if found.kind == BANK and language is None:
+    place = _place(destination)
+    check_clips(clips)
+    kind = WHOLE if found.kind != BANK else MASKS if language is None else BAKED
+    own = {"language": language, "source": source, "backbone": backbone, "revision": revision}
+    stored = None if dtype == "float32" else dtype
+    check_options(kind, {**own, "with_backbone": with_backbone, "dtype": stored})
+    check_records(found.folder, found.metrics if kind != BAKED else _record(found, language))
+    title = name or hub or place.name
+    address = hub or (title if is_repository(title) else place.name)
+    if kind == MASKS:
         bank = MaskBank(found.folder)
-        if dtype != "float32":
-            raise UserError(
-                "a bank's weights are those of its backbone: leave --dtype out, or bake a language"
-            )
+        if not bank.languages:
+            raise UserError(f"the bank {found.folder} has no languages: train one into it first")
         public = public_backbone(bank, backbone, revision, with_backbone)
         terms = _licence(licence, public.source)
         metrics = _portable(found.metrics)
-        with _under_construction(destination) as part:
+        with under_construction(place) as part:
             fill_bank(part, bank, bank.languages, public, with_backbone, source)
             heard = _clips(found, bank.languages, clips)
             tried = check_bank(part, heard, _expected(found, heard, None))
             copied = add_examples(part, metrics, heard) if examples else []
-            (part / CARD).write_text(bank_card(part, title, metrics, terms, copied, tried), encoding="utf-8")
+            card = bank_card(part, title, metrics, terms, copied, tried, address)
+            (part / CARD).write_text(card, encoding="utf-8")
         return _published(destination, BANK, bank.languages, tried)
-    with _under_construction(destination) as part:
+    with under_construction(place) as part:
         model, metrics = _model(found, language, part, source)
         terms = _licence(licence, model.config.facts.backbone)
         fill_model_folder(part, model, dump_metrics(metrics), dtype)
         heard = _clips(found, model.languages, clips)
         tried = check_model(part, heard, _expected(found, heard, part))
         copied = add_examples(part, metrics, heard) if examples else []
-        card = model_card(part, title, model, metrics, terms, copied, tried)
+        card = model_card(part, title, model, metrics, terms, copied, tried, address)
         (part / CARD).write_text(card, encoding="utf-8")
     return _published(destination, "model", model.languages, tried)
 
@@ -161,8 +170,15 @@ def bake(bank: str | Path, language: str, destination: str | Path, source: str |
     found = find_source(bank)
     if found.kind != BANK:
         raise UserError(f"{bank} is no mask bank: a model needs no baking")
-    own = _portable(found.metrics).get(language, {})
+    check_records(found.folder, _record(found, language))
+    own = _portable(found.metrics)[language]
     return bake_language(MaskBank(found.folder), language, Path(destination), own, source)
+
+
+def _record(found: Source, language: str) -> dict[str, dict[str, Any]]:
+    """Return what is recorded of a language that is in a bank."""
+    MaskBank(found.folder).existing(language)
+    return {language: found.metrics[language]}
 
 
 def _model(
@@ -171,11 +187,8 @@ def _model(
     """Return the model to publish with its metrics: the run's own, or a language of a bank, baked."""
     metrics = _portable(found.metrics)
     if found.kind == BANK:
-        bank = MaskBank(found.folder)
-        bank.existing(language)
-        return bake_language(bank, language, part, metrics[language], source), {language: metrics[language]}
-    if language is not None:
-        raise UserError(f"{found.folder} is one model, not a bank: leave --language out")
+        own = metrics[language]
+        return bake_language(MaskBank(found.folder), language, part, own, source), {language: own}
     return read_model(found.folder), metrics
 
 
@@ -231,29 +244,15 @@ def _expected(
     return texts
 
 
-def _check_destination(destination: Path) -> None:
-    if not destination.exists():
-        return
-    empty = destination.is_dir() and not any(destination.iterdir())
-    ours = (destination / CARD).is_file() and (is_model(destination) or (destination / "bank.json").is_file())
-    if not (empty or ours):
-        raise UserError(f"{destination} holds something that was not published: give a new folder")
-
-
-@contextmanager
-def _under_construction(destination: Path) -> Iterator[Path]:
-    """Give a folder beside the destination, which takes its place when all went well and is deleted otherwise."""
-    part = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.mkdir(parents=True)
-        yield part
-        put_in_place(part, destination)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {destination} ({error.strerror}): give a folder that can be written to"
-        ) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+def _place(destination: Path) -> Path:
+    """Return where a destination really is, if it may be written to."""
+    place = place_of(destination)
+    reason = why_not_ours(place, banks=True)
+    if reason is None and place.exists() and any(place.iterdir()) and not (place / CARD).is_file():
+        reason = f"it has no {CARD}"
+    if reason is not None:
+        raise UserError(f"{destination} holds something that was not published ({reason}): give a new folder")
+    return place
 
 
 def _published(folder: Path, kind: str, languages: Sequence[str], checks: Sequence[Check]) -> Published:

@@ -1,6 +1,7 @@
 """A mask bank as a folder that anyone can load, and one of its languages as an ordinary model."""
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from s3_speechbrain.modelfolder import (
     write_backbone,
     write_model,
 )
-from s3_speechbrain.modelfolder.backbone import BACKBONE
+from s3_speechbrain.modelfolder.files import BACKBONE
 from s3_speechbrain.publish.card import CardFacts, make_card
 from s3_speechbrain.publish.examples import Example
 from s3_speechbrain.publish.selftest import Check, check
@@ -129,8 +130,9 @@ def bank_card(
     licence: str,
     examples: Sequence[Example],
     checks: Sequence[Check],
+    address: str | None = None,
 ) -> str:
-    """Return the card of a bank."""
+    """Return the card of a bank; `address` (default: `name`) is what its command loads."""
     bank = MaskBank(folder)
     sizes = {language: bank.path(language).stat().st_size for language in bank.languages}
     sound = examples[0].file if examples else "clip.wav"
@@ -145,7 +147,7 @@ def bank_card(
     rows = "\n".join(f"| {one} | {size:,d} | {_layers(bank, one)} |" for one, size in sizes.items())
     usage = [
         "## Use it\n\nReads data only and runs no code of this folder.\n\n"
-        f"```\ns3sb transcribe {sound} --model {name} --language {language}\n```\n",
+        f"```\ns3sb transcribe {sound} --model {shlex.quote(address or name)} --language {language}\n```\n",
         f"## What is in it\n\nOne frozen encoder, with fingerprint `{bank.backbone.fingerprint[:16]}`, and for each "
         f"language a file with its masks, head and vocabulary. {where}\n\n"
         f"| language | bytes | masked layers |\n|---|---|---|\n{rows}\n",

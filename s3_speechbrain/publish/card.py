@@ -182,12 +182,13 @@ def _attribution(facts: CardFacts) -> str:
 
 
 def _checks(facts: CardFacts) -> str:
-    if not facts.checks:
-        return ""
     rows = [
         f"| {one.way} | {one.language} | {one.clips} | {one.equal} | {one.difference:.2f} |"
         for one in facts.checks
+        if one.clips
     ]
+    if not rows:
+        return ""
     table = "\n".join(rows)
     return (
         "## Tried before it was published\n\nIn a new process, without a network, on clips of the test set, against "

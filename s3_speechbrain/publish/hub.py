@@ -1,14 +1,25 @@
 """Upload to the Hugging Face hub: nothing is sent unless asked for, and tokens are never shown or stored."""
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    RepositoryNotFoundError,
+)
 from huggingface_hub.utils import validate_repo_id
 
 from s3_speechbrain.errors import UserError
+from s3_speechbrain.modelfolder.replacing import BANK_FILE, is_generated
 from s3_speechbrain.publish.source import BANK, find_source
+
+PATIENCE_S = 10
+# Its bases are what the client of this version of huggingface_hub raises without a network.
+UNREACHABLE = (OSError, *HfHubHTTPError.__bases__)
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,9 @@ class Upload:
         Where it is now; None for a dry run.
     commit : str or None
         Its revision, which can be pinned.
+    deletions : tuple of str or None
+        Files of an earlier version, made by this project, that this one lacks; they are deleted there, as loaders
+        would take them for a part of this one. None if the hub could not be asked.
     """
 
     name: str
@@ -37,6 +51,7 @@ class Upload:
     tag: str | None
     url: str | None = None
     commit: str | None = None
+    deletions: tuple[str, ...] | None = ()
 
     def __str__(self) -> str:
         """Show it as a few lines."""
@@ -45,8 +60,13 @@ class Upload:
         total = sum(size for _, size in self.files)
         tag = f", tag {self.tag}" if self.tag else ""
         head = f"{self.name} ({kind} if new{tag}): {len(rows)} files, {total:,d} bytes"
+        gone = [f"  {'deleted':>13}  {name}" for name in self.deletions or ()]
+        if self.deletions is None:
+            gone = [
+                "files of an earlier version that are none of these will be deleted; the hub could not be asked"
+            ]
         last = "dry run: nothing was sent" if self.url is None else f"{self.url} at revision {self.commit}"
-        return "\n".join([head, *rows, last])
+        return "\n".join([head, *rows, *gone, last])
 
 
 def upload(
@@ -90,23 +110,19 @@ def upload(
     """
     folder = Path(folder)
     files = publishable_files(folder)
-    try:
-        validate_repo_id(name)
-        known = "/" in name
-    except HFValidationError:
-        known = False
-    if not known:
+    if not is_repository(name):
         raise UserError(f"{name!r} is no name of a repository: give owner/name")
-    plan = Upload(name, files, private, tag)
-    if dry_run:
-        return plan
     api = HfApi(token=token)
+    if dry_run:
+        return Upload(name, files, private, tag, deletions=_known_leftovers(api, name, files))
     try:
         api.create_repo(name, private=private, exist_ok=True)
+        gone = _leftovers(api, name, files)
         made = api.upload_folder(
             repo_id=name,
             folder_path=folder,
             allow_patterns=[path for path, _ in files],
+            delete_patterns=[glob.escape(path) for path in gone],
             commit_message=message or "Upload a recogniser with s3_speechbrain",
         )
         if tag:
@@ -117,9 +133,35 @@ def upload(
         raise UserError(_reason(name, error)) from None
     except ValueError as error:  # the hub's own check of the card
         raise UserError(f"the hub refuses the card: {' '.join(str(error).split())[:200]}") from None
-    except OSError as error:
+    except UNREACHABLE as error:
         raise UserError(f"the hub cannot be reached ({type(error).__name__}): try again later") from None
-    return Upload(name, files, private, tag, f"{api.endpoint}/{name}", made.oid)
+    return Upload(name, files, private, tag, f"{api.endpoint}/{name}", made.oid, gone)
+
+
+def is_repository(name: str) -> bool:
+    """Tell whether a name has the form ``owner/name`` of the hub."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return "/" in name
+
+
+def _leftovers(api: HfApi, name: str, files: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
+    """Return the files of a repository that `publish` made for an earlier version and this one does not replace."""
+    there = {one.rfilename for one in api.model_info(name, timeout=PATIENCE_S).siblings or ()}
+    kinds = (False, True) if BANK_FILE in there else (False,)
+    old = sorted(there - {path for path, _ in files})
+    return tuple(path for path in old if any(is_generated(path, bank) for bank in kinds))
+
+
+def _known_leftovers(api: HfApi, name: str, files: tuple[tuple[str, int], ...]) -> tuple[str, ...] | None:
+    try:
+        return _leftovers(api, name, files)
+    except RepositoryNotFoundError:  # it is new, or hides from strangers
+        return () if api.token or get_token() else None
+    except UNREACHABLE:
+        return None
 
 
 def _reason(name: str, error: HfHubHTTPError) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,17 @@ def fill_model_folder(
     write_model(folder, model.recogniser, model.tokenizer, model.config.facts, metrics, dtype)
     if stock_obstacle(model.config) is None:
         write_stock(folder, model.config)
-        os.link(folder / WEIGHTS, folder / CHECKPOINT)  # once on this disk; the hub stores equal files once
+        _link_or_copy(folder / WEIGHTS, folder / CHECKPOINT)
     if model.config.obstacle is None:
         write_plain(folder, model.config)
+
+
+def _link_or_copy(old: Path, new: Path) -> None:
+    """Store the content once on this disk, as the hub does with equal files, where the disk can."""
+    try:
+        os.link(old, new)
+    except OSError:  # exFAT and many disks of the network have no links
+        shutil.copyfile(old, new)
 
 
 def ways_of(folder: Path, model: LoadedModel) -> list[str]:
@@ -69,8 +79,9 @@ def model_card(
     licence: str,
     examples: Sequence[Example],
     checks: Sequence[Check],
+    address: str | None = None,
 ) -> str:
-    """Return the card of a model folder."""
+    """Return the card of a model folder; `address` (default: `name`) is what its commands load."""
     config, facts = model.config, model.config.facts
     sound = examples[0].file if examples else "clip.wav"
     language = examples[0].language if examples else next(iter(facts.languages))
@@ -104,7 +115,7 @@ def model_card(
             revision=facts.revision,
             library="speechbrain" if "speechbrain" in ways else "s3-speechbrain",
             tags=[family, facts.method, *(["speechbrain", "pytorch"] if "speechbrain" in ways else [])],
-            usage=_usage(name, sound, ways, language if len(facts.languages) > 1 else None),
+            usage=_usage(address or name, sound, ways, language if len(facts.languages) > 1 else None),
             notes=notes,
             examples=examples,
             checks=checks,
@@ -112,23 +123,25 @@ def model_card(
     )
 
 
-def _usage(name: str, sound: str, ways: Sequence[str], language: str | None) -> list[str]:
+def _usage(address: str, sound: str, ways: Sequence[str], language: str | None) -> list[str]:
     spoken = "" if language is None else f" --language {language}"
+    model = json.dumps(address, ensure_ascii=False)
+    copies = json.dumps(f"pretrained/{Path(address).name}", ensure_ascii=False)
     texts = {
         "model": (
             "## Use it with s3_speechbrain\n\nReads data only and runs no code of this folder.\n\n"
-            f"```\ns3sb transcribe {sound} --model {name}{spoken}\n```\n"
+            f"```\ns3sb transcribe {sound} --model {shlex.quote(address)}{spoken}\n```\n"
         ),
         "speechbrain": (
             f"## Use it with plain SpeechBrain\n\nSpeechBrain executes `{HYPERPARAMS}`: read it first, and pin the "
             "revision. s3_speechbrain need not be installed.\n\n"
             "```python\nfrom speechbrain.inference.ASR import EncoderASR\n\n"
-            f'asr = EncoderASR.from_hparams(source="{name}", savedir="pretrained/{Path(name).name}")\n'
+            f"asr = EncoderASR.from_hparams(source={model}, savedir={copies})\n"
             f'print(asr.transcribe_file("{sound}"))\n```\n'
         ),
         "transformers": (
             "## Use it with plain transformers\n\n```python\nfrom transformers import pipeline\n\n"
-            f'recognise = pipeline("automatic-speech-recognition", model="{name}")\n'
+            f'recognise = pipeline("automatic-speech-recognition", model={model})\n'
             f'print(recognise("{sound}")["text"])\n```\n'
         ),
     }

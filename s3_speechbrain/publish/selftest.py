@@ -78,7 +78,7 @@ def check(
     Raises
     ------
     UserError
-        If the folder does not load that way, or its texts are others.
+        If the folder does not load that way, its texts are others, or it takes more than `TIMEOUT_S` seconds.
     """
     answer = _in_new_process(folder, way, clips)
     return [
@@ -94,7 +94,12 @@ def _in_new_process(folder: Path, way: str, clips: Mapping[str, Sequence[Path]])
         wanted.write_text(json.dumps(names), encoding="utf-8")
         command = [sys.executable, checks.__file__, way, str(folder.resolve()), str(wanted)]
         options = {"capture_output": True, "text": True, "timeout": TIMEOUT_S, "check": False}
-        done = subprocess.run(command, env=_offline(way), cwd=place, **options)
+        try:
+            done = subprocess.run(command, env=_offline(way), cwd=place, **options)
+        except subprocess.TimeoutExpired:
+            raise UserError(
+                f"{folder} took more than {TIMEOUT_S} s to be tried with {way}: try fewer clips (--clips)"
+            ) from None
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["it was stopped"])[-1]
         raise UserError(f"{folder} does not load with {way}: {reason[:300]}")

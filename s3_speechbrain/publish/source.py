@@ -11,7 +11,8 @@ from s3_speechbrain.data.manifest import read_manifest
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank import MaskBank, read_header
 from s3_speechbrain.modelfolder import is_model
-from s3_speechbrain.modelfolder.files import METRICS, MOST_METRICS_BYTES, read_text, refusing
+from s3_speechbrain.modelfolder.files import METRICS
+from s3_speechbrain.modelfolder.metrics import by_language, read_metrics
 
 MODEL, BANK = "model", "bank"
 
@@ -63,7 +64,7 @@ def find_source(folder: str | Path) -> Source:
         )
     for place in (folder, folder / MODEL):
         if is_model(place):
-            return Source(MODEL, place, _run_around(place), read_metrics(place))
+            return Source(MODEL, place, _run_around(place), by_language(place, read_metrics(place)))
     for place in (folder, folder / BANK):
         if (place / "bank.json").is_file():
             return Source(BANK, place, _run_around(place), _bank_metrics(place))
@@ -73,18 +74,6 @@ def find_source(folder: str | Path) -> Source:
             "or give one of its languages"
         )
     raise UserError(f"{folder} holds no model and no mask bank: give the folder of a finished run")
-
-
-def read_metrics(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read what a model folder's ``metrics.json`` records, by language; empty where there is none."""
-    if not (folder / METRICS).is_file():
-        return {}
-    with refusing(folder):
-        try:
-            found = json.loads(read_text(folder, METRICS, MOST_METRICS_BYTES))
-        except (ValueError, RecursionError):
-            raise UserError(f"{folder / METRICS} is no JSON: get the folder again") from None
-    return {found["language"]: found} if "language" in found else found
 
 
 def _bank_metrics(folder: Path) -> dict[str, dict[str, Any]]:

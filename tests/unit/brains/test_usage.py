@@ -122,7 +122,7 @@ def test_without_a_demo_the_list_is_all(folder):
 def test_a_file_that_is_not_there_is_a_user_error(folder, tmp_path):
     with pytest.raises(UserError, match=r"no such YAML file.*demo\.yaml"):
         help_text("train.py", "Purpose.", folder, folder / "absent.yaml")
-    with pytest.raises(UserError, match="no YAML files for train.py in"):
+    with pytest.raises(UserError, match=r"no YAML files for train\.py in"):
         help_text("train.py", "Purpose.", tmp_path / "empty")
 
 

@@ -175,7 +175,6 @@ UNSOUND = {
     "metrics that are not numbers": ({"metrics": {"CER": float("nan")}}, "must be plain JSON"),
     "endless metrics": ({"metrics": {"a": "x" * (1 << 23)}}, "it is too large"),
     "no normaliser": ({"normaliser": ""}, "no identifier"),
-    "masks that say nothing": ({"masks": {"a": torch.ones(4000, 4000, dtype=torch.bool)}}, "at most"),
 }
 
 
