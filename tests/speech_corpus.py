@@ -32,6 +32,27 @@ def write_corpus(root: Path, locale: str = "en", words: Sequence[str] = WORDS) -
     return root
 
 
+def settings_of(corpus: Path, folder: Path) -> dict:
+    """Return what ``load_corpus`` needs of a run's settings, as ctc.yaml names them."""
+    return {
+        "corpus": "common_voice",
+        "corpus_name": "tones",
+        "data_folder": corpus,
+        "manifest_folder": str(folder / "run" / "manifests"),
+        "unpack_folder": str(folder / "unpacked"),
+        "output_folder": str(folder / "run"),
+        "language": "en",
+        "train_minutes": None,
+        "subset_seed": 1,
+        "limit": None,
+        "prepare": {},
+        "extra_tests": [],
+        "tokenizer": "characters",
+        "pieces": 12,
+        "searcher": None,
+    }
+
+
 def speak(sentence: str) -> np.ndarray:
     """Return 0.12 s of tone per letter."""
     times = np.arange(int(0.12 * RATE)) / RATE

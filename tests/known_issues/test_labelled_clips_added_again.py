@@ -1,7 +1,7 @@
 """Training clips were added to themselves when `unlabelled` named the folder of the same language."""
 
 import pytest
-from speech_corpus import SPLITS, write_corpus
+from speech_corpus import SPLITS, settings_of, write_corpus
 
 from s3_speechbrain.brains.corpus import load_corpus
 from s3_speechbrain.brains.unlabelled import with_unlabelled
@@ -10,24 +10,8 @@ from s3_speechbrain.errors import UserError
 
 @pytest.fixture
 def hparams(tiny_corpus, tmp_path):
-    """Settings as ctc.yaml names them; the subset is a part of the training clips."""
-    return {
-        "corpus": "common_voice",
-        "corpus_name": "tones",
-        "data_folder": tiny_corpus,
-        "manifest_folder": str(tmp_path / "run" / "manifests"),
-        "unpack_folder": None,
-        "output_folder": str(tmp_path / "run"),
-        "language": "en",
-        "train_minutes": 0.1,
-        "subset_seed": 1,
-        "limit": None,
-        "prepare": {},
-        "extra_tests": [],
-        "tokenizer": "characters",
-        "pieces": 12,
-        "searcher": None,
-    }
+    """Settings of a run on a part of the training clips."""
+    return {**settings_of(tiny_corpus, tmp_path), "unpack_folder": None, "train_minutes": 0.1}
 
 
 def files(clips):

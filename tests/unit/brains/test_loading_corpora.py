@@ -2,7 +2,7 @@
 
 import pytest
 from cv_corpus import line, write_clip, write_table
-from speech_corpus import SPLITS, WORDS, write_corpus, write_librispeech
+from speech_corpus import SPLITS, WORDS, settings_of, write_corpus, write_librispeech
 
 from s3_speechbrain.brains.corpus import load_corpora, load_corpus, name_of
 from s3_speechbrain.errors import UserError
@@ -10,24 +10,8 @@ from s3_speechbrain.errors import UserError
 
 @pytest.fixture
 def hparams(tiny_corpus, tmp_path):
-    """Settings as ctc.yaml names them."""
-    return {
-        "corpus": "common_voice",
-        "corpus_name": "tones",
-        "data_folder": tiny_corpus,
-        "manifest_folder": str(tmp_path / "run" / "manifests"),
-        "unpack_folder": str(tmp_path / "unpacked"),
-        "output_folder": str(tmp_path / "run"),
-        "language": "en",
-        "train_minutes": None,
-        "subset_seed": 1,
-        "limit": None,
-        "prepare": {},
-        "extra_tests": [],
-        "tokenizer": "characters",
-        "pieces": 12,
-        "searcher": None,
-    }
+    """Settings of a run on it."""
+    return settings_of(tiny_corpus, tmp_path)
 
 
 def test_splits_names_and_minutes_are_those_of_the_folder(hparams):
