@@ -98,6 +98,7 @@ class FakeBrain:
             tokenizer=SimpleNamespace(labels=["", "a", "é"], error="CER"),
             sha256="ab12",
             train_minutes=9.5,
+            dropped={},
         )
         self.history = History()
         self.history.rounds, self.history.seconds = [dict(row) for row in ROUNDS], 12.5

@@ -66,7 +66,7 @@ def test_commands_seeds_and_effort_are_told(evidence, make_run):
     text = languages(evidence)
     assert "python train.py hparams/demo.yaml --language fr  # fr mask, seeds 1, 2" in text
     trial = make_run(sparsity__masked=0.2)
-    assert "masks 1 to 2" in languages(Evidence((*evidence.runs, trial), {}))
+    assert "masks: 1 to 2" in languages(Evidence((*evidence.runs, trial), {}))
 
 
 def test_no_evidence_gives_a_whole_page_of_empty_cells():
