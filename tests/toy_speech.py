@@ -1,12 +1,16 @@
 """A recogniser of the tones of `speech_corpus`: a toy encoder without attention and a fitted linear head."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from speech_corpus import WORDS, speak
+from toy_encoders import write_encoder
 
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.brains.tokens import BLANK, Characters
 from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.modelfolder import ModelFacts, write_model
 
 LABELS = ["", " ", *sorted(set("".join(WORDS)))]
 LETTER = 1920  # samples per letter
@@ -63,3 +67,11 @@ def toy_recogniser(folder: str, normalises: bool = True) -> tuple[Recogniser, Ch
         head.classifier.weight.copy_(10 * solved[:-1].T)
         head.classifier.bias.copy_(10 * solved[-1])
     return Recogniser(encoder, head), Characters.from_labels(LABELS)
+
+
+def write_toy_model(folder: Path) -> Path:
+    """Write a model folder that recognises the tones of `speak`, below a folder."""
+    sizes = {"num_hidden_layers": 1, "conv_dim": [32] * 7, "hidden_size": 64}
+    encoder = write_encoder(folder / "encoder", **sizes)
+    facts = ModelFacts({"en": "en/1"}, "finetuning", "dense", "toy")
+    return write_model(folder / "model", *toy_recogniser(str(encoder)), facts)

@@ -8,12 +8,10 @@ import os
 
 import pytest
 import soundfile
-from toy_encoders import write_encoder
-from toy_speech import sentence, spoken, toy_recogniser
+from toy_speech import sentence, spoken, write_toy_model
 
 from s3_speechbrain.cli.main import main
 from s3_speechbrain.inference.contents import describe
-from s3_speechbrain.modelfolder import ModelFacts, write_model
 
 TEXT = sentence(3, 1)
 NAMES = (b"caf\xe9.wav", b"a\tb\n\x1b[2J.wav", b"z.wav")
@@ -21,11 +19,7 @@ NAMES = (b"caf\xe9.wav", b"a\tb\n\x1b[2J.wav", b"z.wav")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    sizes = {"num_hidden_layers": 1, "conv_dim": [32] * 7, "hidden_size": 64}
-    encoder = write_encoder(folder / "encoder", **sizes)
-    facts = ModelFacts({"en": "en/1"}, "finetuning", "dense", "toy")
-    return write_model(folder / "model", *toy_recogniser(str(encoder)), facts)
+    return write_toy_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

@@ -11,15 +11,13 @@ import pytest
 import soundfile
 from bank_entries import make_entry
 from speech_corpus import write_corpus
-from toy_encoders import write_encoder
-from toy_speech import sentence, spoken, toy_recogniser
+from toy_speech import sentence, spoken, write_toy_model
 
 from s3_speechbrain.cli.main import COMMANDS, main, parser
 from s3_speechbrain.cli.options import sound_files
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.maskbank import MaskBank
-from s3_speechbrain.modelfolder import ModelFacts, write_model
 from s3_speechbrain.report import write_metrics
 
 ROOT = Path(__file__).parents[3]
@@ -29,11 +27,7 @@ TEXTS = {"a.wav": sentence(3, 1), "b.flac": sentence(5, 2), "deep/c.aiff": sente
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A model folder that recognises the tones of `speak`."""
-    folder = tmp_path_factory.mktemp("model")
-    sizes = {"num_hidden_layers": 1, "conv_dim": [32] * 7, "hidden_size": 64}
-    encoder = write_encoder(folder / "encoder", **sizes)
-    facts = ModelFacts({"en": "en/1"}, "finetuning", "dense", "toy")
-    return write_model(folder / "model", *toy_recogniser(str(encoder)), facts)
+    return write_toy_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
