@@ -19,6 +19,7 @@ from s3_speechbrain.maskbank import (
     read_entry,
     write_entry,
 )
+from s3_speechbrain.masking import SELECTION
 
 # What a bank remembers of a run beside its masks and head.
 RECORDED = ("recipe", "method", "seed", "data", "dev", "test", "config")
@@ -52,7 +53,7 @@ def write_backbone(encoder: SpeechEncoder, plain: SpeechEncoder, folder: Path) -
     weights = {
         f"{name.removesuffix(original)}.weight" if name.endswith(original) else name: weight
         for name, weight in encoder.model.state_dict().items()
-        if not name.endswith((".score", ".keep"))
+        if not name.endswith((*SELECTION, ".keep"))
     }
     plain.model.load_state_dict(weights)
     run_on_main(plain.save_pretrained, args=[folder])

@@ -6,7 +6,7 @@ from s3_speechbrain.brains.banking import backbone_of
 from s3_speechbrain.brains.batches import SpeechBatch
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.maskbank import Backbone
-from s3_speechbrain.masking import bake_, keep_masks, renew_masks_, sparsity_report
+from s3_speechbrain.masking import SELECTION, bake_, keep_masks, renew_masks_, sparsity_report
 
 
 class MaskBrain(CTCBrain):
@@ -36,7 +36,7 @@ class MaskBrain(CTCBrain):
         return [
             parameter
             for name, parameter in self.recogniser.encoder.named_parameters()
-            if parameter.requires_grad and not name.endswith((".score", "mask_vector"))
+            if parameter.requires_grad and not name.endswith((*SELECTION, "mask_vector"))
         ]
 
     def backbone(self) -> Backbone | None:

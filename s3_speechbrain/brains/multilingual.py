@@ -18,7 +18,7 @@ from s3_speechbrain.brains.languages import LanguageClips, LanguageStream, take_
 from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.model import CTCHead, Recogniser
 from s3_speechbrain.maskbank import Backbone
-from s3_speechbrain.masking import set_language_
+from s3_speechbrain.masking import SELECTION, set_language_
 from s3_speechbrain.measure import (
     LanguageBytes,
     ParameterCount,
@@ -209,7 +209,7 @@ class JointMaskBrain(MultilingualBrain, MaskBrain):
         others = sum(
             parameter.numel()
             for name, parameter in encoder.named_parameters()
-            if name.endswith(".score") and not name.endswith(f"mask_{self.selected}.score")
+            if name.endswith(SELECTION) and f".mask_{self.selected}." not in name
         )
         counted = count_parameters(encoder, self.head)
         return ParameterCount(counted.total, counted.trainable - others)

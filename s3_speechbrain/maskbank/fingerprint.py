@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from s3_speechbrain.encoders import SpeechEncoder
+from s3_speechbrain.masking import SELECTION
 
 # Settings that change what equal weights compute. Dropout rates and file names do not.
 _SETTINGS = (
@@ -61,7 +62,7 @@ def _weights(encoder: SpeechEncoder) -> dict[str, Tensor]:
         if name.endswith(".parametrizations.weight.original")
         else name: weight
         for name, weight in encoder.model.named_parameters()
-        if not name.endswith(".score")
+        if not name.endswith(SELECTION)
     }
     named.pop("masked_spec_embed", None)  # many checkpoints lack it: it is random then
     return named

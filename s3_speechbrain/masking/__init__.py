@@ -10,6 +10,7 @@ Start with `mask_`: ``mask_(encoder, MaskConfig(sparsity=0.08))``. The rooms, in
 `parametrisation`      the scores, the mask and their place on a layer
 `warm_start`           first scores from another language's mask
 `groups`               which masks are ranked together, and when they are renewed
+`thresholds`           one ranking of all matrices in which each has a threshold that trains
 `api`, `report`        verbs on a whole encoder
 `languages`            masks of several languages on one encoder
 =====================  ======================================================================
@@ -26,11 +27,12 @@ from s3_speechbrain.masking.api import (
 )
 from s3_speechbrain.masking.config import MaskConfig
 from s3_speechbrain.masking.languages import languages_of, mask_languages_, set_language_
-from s3_speechbrain.masking.parametrisation import MaskedWeight
+from s3_speechbrain.masking.parametrisation import SELECTION, MaskedWeight
 from s3_speechbrain.masking.report import sparsity_report
 from s3_speechbrain.masking.warm_start import warm_start_
 
 __all__ = [
+    "SELECTION",
     "MaskConfig",
     "MaskedWeight",
     "bake_",

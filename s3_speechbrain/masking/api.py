@@ -14,6 +14,7 @@ from s3_speechbrain.masking.groups import MaskGroup, renew_groups
 from s3_speechbrain.masking.initialisation import initial_scores, score_shape
 from s3_speechbrain.masking.parametrisation import LanguageMasks, MaskedWeight, attach_, detach_
 from s3_speechbrain.masking.selection import count_zeros
+from s3_speechbrain.masking.thresholds import learn_thresholds_
 
 
 def mask_(
@@ -85,6 +86,8 @@ def new_masks(
     for names in rankings.values():
         members = {name: masks[name] for name in names}
         _start_ranking_(members, [layers[name].weight for name in names], config, peers)
+    if config.scope == "threshold":
+        learn_thresholds_(peers)
     return masks, peers
 
 

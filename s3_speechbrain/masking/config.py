@@ -7,7 +7,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.layers import GROUPS, group_of, layer_index
 from s3_speechbrain.masking.initialisation import INITS
 
-SCOPES = ("matrix", "layer", "group", "global")
+SCOPES = ("matrix", "layer", "group", "global", "threshold")
 STRUCTURES = ("element", "row", "column")
 ESTIMATORS = ("identity", "sigmoid")
 
@@ -27,9 +27,11 @@ class MaskConfig:
     layer_sparsity : sequence of float, optional
         One sparsity per transformer layer, instead of `sparsity`; masked layers outside the transformer
         stay dense.
-    scope : {"matrix", "layer", "group", "global"}
+    scope : {"matrix", "layer", "group", "global", "threshold"}
         Which weights compete in one ranking: those of one matrix (S3-Router), of one transformer layer, of
         one group, or all. A joint ranking removes as many weights as its members' sparsities add up to.
+        "threshold" begins with those of one matrix and lets matrices trade weights: each has a threshold that
+        trains (`s3_speechbrain.masking.thresholds`).
     init : str
         First scores, one of `s3_speechbrain.masking.initialisation.INITS`.
     structure : {"element", "row", "column"}

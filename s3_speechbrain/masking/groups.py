@@ -52,8 +52,10 @@ class MaskGroup:
 
     def _state(self) -> tuple[int, ...]:
         # Writes count up the version; a move to another device or precision changes the address.
-        scores = [member.score for member in self.members]
-        return (_fused_steps, *(score._version for score in scores), *(score.data_ptr() for score in scores))
+        learned = [
+            each for member in self.members for each in (member.score, member.gain) if each is not None
+        ]
+        return (_fused_steps, *(each._version for each in learned), *(each.data_ptr() for each in learned))
 
     def stale(self) -> bool:
         """Tell whether a score was written to since the masks were made."""
@@ -62,7 +64,8 @@ class MaskGroup:
     def renew(self, room: np.ndarray | None = None) -> None:
         """Make the masks of all members from their scores, in some working memory (see `select_`)."""
         state = self._state()
-        scores = [member.score for member in self.members]
+        with torch.no_grad():
+            scores = [member.ranked() for member in self.members]
         threshold = select_(scores, self.zeros, [member.keep for member in self.members], room)
         for member in self.members:
             member.threshold = threshold

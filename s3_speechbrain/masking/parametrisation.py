@@ -1,5 +1,6 @@
 """The scores and the mask of one layer, and their place on it."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -9,6 +10,9 @@ from torch.nn.utils import parametrize
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.masking.groups import MaskGroup
 from s3_speechbrain.masking.straight_through import Mask, masked_linear, masked_weight
+
+# How the names of parameters end that decide what is kept, and are no part of the encoder that is shipped.
+SELECTION = (".score", ".gain")
 
 
 class MaskedWeight(nn.Module):
@@ -25,10 +29,12 @@ class MaskedWeight(nn.Module):
 
     Attributes
     ----------
+    gain : Parameter or None
+        Logarithm of what all scores are multiplied by before they are ranked; None for 0. See `learn_thresholds_`.
     group : MaskGroup or None
         The ranking this mask takes part in; None for a fixed mask.
     threshold : float or None
-        Separates kept from removed scores where one number can.
+        Separates kept from removed scores, as `ranked` gives them, where one number can.
     """
 
     keep: Tensor
@@ -37,6 +43,7 @@ class MaskedWeight(nn.Module):
         super().__init__()
         self.register_buffer("keep", keep.contiguous())
         self.register_parameter("score", None if score is None else nn.Parameter(score.contiguous()))
+        self.register_parameter("gain", None)
         self.sigmoid = sigmoid
         self.group: MaskGroup | None = None
         self.threshold: float | None = None
@@ -45,6 +52,16 @@ class MaskedWeight(nn.Module):
         """Renew the mask if its scores have changed."""
         if self.group is not None:
             self.group.refresh()
+
+    def ranked(self) -> Tensor | None:
+        """Return the scores as they are ranked; the gradient of the gain is divided by the root of their number.
+
+        It adds up what all scores of a matrix ask for: undivided, it would fill the clipped norm of all gradients.
+        """
+        if self.gain is None:
+            return self.score
+        still = self.gain.detach()
+        return self.score * (still + (self.gain - still) / math.sqrt(self.score.numel())).exp()
 
     def forward(self, weight: Tensor) -> Tensor:
         """Mask a weight; the gradient of the scores is straight-through.
@@ -82,7 +99,7 @@ class MaskedWeight(nn.Module):
 
     def _mask(self) -> Mask:
         self.refresh()
-        return Mask(self.score, self.keep, self.threshold, self.sigmoid)
+        return Mask(self.ranked(), self.keep, self.threshold, self.sigmoid)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         self.refresh()  # a checkpoint written right after an optimiser step holds the mask of its scores

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from s3_speechbrain.layers import is_matrix, plain_name
 from s3_speechbrain.masking.api import masks_of, renew_masks_
+from s3_speechbrain.masking.parametrisation import SELECTION
 
 
 def sparsity_report(
@@ -35,10 +36,10 @@ def sparsity_report(
     zeros = dict.fromkeys(total, 0)
     per_layer = {}
     for name, parameter in encoder.named_parameters():
+        if name.endswith(SELECTION):
+            continue  # not part of the encoder that is shipped
         name = plain_name(name)
         role = name.rpartition(".")[2]
-        if role == "score":
-            continue  # the scores are not part of the encoder that is shipped
         size = parameter.numel()
         counts = ["model"]
         if is_matrix(name):

@@ -9,6 +9,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.masking.api import masks_of, renew_masks_
 from s3_speechbrain.masking.initialisation import ascending
 from s3_speechbrain.masking.parametrisation import MaskedWeight
+from s3_speechbrain.masking.thresholds import start_threshold_
 
 
 def warm_start_(encoder: nn.Module, masks: Mapping[str, Tensor]) -> None:
@@ -16,7 +17,8 @@ def warm_start_(encoder: nn.Module, masks: Mapping[str, Tensor]) -> None:
 
     The values of the scores stay, and so does their order within either part. At the sparsity of the other masks, and
     where scores are ranked matrix by matrix as theirs were, the first mask is theirs; at another one, the smallest of
-    what they keep go too, or the largest of what they remove come back.
+    what they keep go too, or the largest of what they remove come back. Thresholds that train begin between the two
+    parts of their matrix.
 
     Parameters
     ----------
@@ -35,9 +37,12 @@ def warm_start_(encoder: nn.Module, masks: Mapping[str, Tensor]) -> None:
     names = {id(member): name for name, member in members.items()}
     groups = {id(member.group): member.group for member in members.values()}
     for group in groups.values():
-        scores = [member.score.detach() for member in group.members]
-        kept = torch.cat([masks[names[id(member)]].flatten() for member in group.members])
-        _rearrange_(scores, kept.cpu())
+        learned = group.members[0].gain is not None
+        for part in [[member] for member in group.members] if learned else [group.members]:
+            kept = torch.cat([masks[names[id(member)]].flatten() for member in part])
+            _rearrange_([member.score.detach() for member in part], kept.cpu())
+            if learned:
+                start_threshold_(part[0], int((~kept).sum()))
     renew_masks_(encoder)
 
 

@@ -29,7 +29,7 @@ METHODS = (
     "s6",
 )
 # masks, and what the paper does not do with them: rank across matrices, begin with another language's, have a teacher
-MASK_METHOD = re.compile(r"mask(_by_(layer|group|global))?(_warm)?(_taught)?")
+MASK_METHOD = re.compile(r"mask(_by_(layer|group|global|threshold))?(_warm)?(_taught)?")
 BASELINE_PREFIX = "baseline_"  # a baseline outside the list carries its own name behind this
 
 

@@ -44,6 +44,20 @@ def test_a_ranking_of_all_matrices_has_its_own_name(run):
     assert run(MASK, "run", *MASKED, "--scope=global")["method"] == "mask_by_global"
 
 
+def test_thresholds_train_and_move_the_sparsity_between_matrices(run, tmp_path):
+    plain = run(MASK, "plain", *MASKED)
+    told = run(MASK, "run", *MASKED, "--scope=threshold")
+    assert told["method"] == "mask_by_threshold"
+    assert told["sparsity"] == plain["sparsity"]
+    assert told["per_layer_sparsity"] != plain["per_layer_sparsity"]
+    for key in (
+        "parameters",
+        "bytes_per_language",
+    ):  # thresholds are not stored: the mask is all that they leave
+        assert told["size"][key] == plain["size"][key]
+    assert read_entry(tmp_path / "run" / "en.safetensors").masks
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -40,6 +40,7 @@ OTHER_MASKS = {
     "mask_warm": "masks begun with another language's",
     "mask_taught": "masks taught by the dense model",
     "mask_by_global": "masks, one ranking of all matrices",
+    "mask_by_threshold": "masks, thresholds that train",
 }
 POINT = 0.01  # the paper's 88.5 % come without their arithmetic
 PRUNED = (0.5, 0.7)
