@@ -126,31 +126,58 @@ def publish(
     check_records(found.folder, found.metrics if kind != BAKED else _record(found, language))
     title = name or hub or place.name
     address = hub or (title if is_repository(title) else place.name)
-    if kind == MASKS:
-        bank = MaskBank(found.folder)
-        if not bank.languages:
-            raise UserError(f"the bank {found.folder} has no languages: train one into it first")
-        public = public_backbone(bank, backbone, revision, with_backbone)
-        terms = _licence(licence, public.source)
-        metrics = _portable(found.metrics)
-        with under_construction(place) as part:
-            fill_bank(part, bank, bank.languages, public, with_backbone, source)
-            heard = _clips(found, bank.languages, clips)
-            tried = check_bank(part, heard, _expected(found, heard, None))
-            copied = add_examples(part, metrics, heard) if examples else []
-            card = bank_card(part, title, metrics, terms, copied, tried, address)
-            (part / CARD).write_text(card, encoding="utf-8")
-        return _published(destination, BANK, bank.languages, tried)
+    order = _Order(found, title, address, licence, source, clips, examples)
     with under_construction(place) as part:
-        model, metrics = _model(found, language, part, source)
-        terms = _licence(licence, model.config.facts.backbone)
-        fill_model_folder(part, model, dump_metrics(metrics), dtype)
-        heard = _clips(found, model.languages, clips)
-        tried = check_model(part, heard, _expected(found, heard, part))
-        copied = add_examples(part, metrics, heard) if examples else []
-        card = model_card(part, title, model, metrics, terms, copied, tried, address)
+        if kind == MASKS:
+            languages, tried = order.fill_with_bank(part, backbone, revision, with_backbone)
+        else:
+            languages, tried = order.fill_with_model(part, language, dtype)
+    return _published(destination, BANK if kind == MASKS else "model", languages, tried)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What is to be published, and how; the fields are arguments of `publish`."""
+
+    found: Source
+    title: str
+    address: str
+    licence: str | None
+    source: str | None
+    clips: int
+    examples: bool
+
+    def fill_with_bank(
+        self, part: Path, backbone: str | None, revision: str | None, with_backbone: bool
+    ) -> tuple[Sequence[str], tuple[Check, ...]]:
+        """Fill a folder with a bank; return its languages and what the test found."""
+        bank = MaskBank(self.found.folder)
+        if not bank.languages:
+            raise UserError(f"the bank {self.found.folder} has no languages: train one into it first")
+        public = public_backbone(bank, backbone, revision, with_backbone)
+        terms = _licence(self.licence, public.source)
+        metrics = _portable(self.found.metrics)
+        fill_bank(part, bank, bank.languages, public, with_backbone, self.source)
+        heard = _clips(self.found, bank.languages, self.clips)
+        tried = check_bank(part, heard, _expected(self.found, heard, None))
+        copied = add_examples(part, metrics, heard) if self.examples else []
+        card = bank_card(part, self.title, metrics, terms, copied, tried, self.address)
         (part / CARD).write_text(card, encoding="utf-8")
-    return _published(destination, "model", model.languages, tried)
+        return bank.languages, tried
+
+    def fill_with_model(
+        self, part: Path, language: str | None, dtype: str
+    ) -> tuple[Sequence[str], tuple[Check, ...]]:
+        """Fill a folder with a model, of a bank with one language of it; return as `fill_with_bank` does."""
+        model, metrics = _model(self.found, language, part, self.source)
+        terms = _licence(self.licence, model.config.facts.backbone)
+        fill_model_folder(part, model, dump_metrics(metrics), dtype)
+        heard = _clips(self.found, model.languages, self.clips)
+        tried = check_model(part, heard, _expected(self.found, heard, part))
+        copied = add_examples(part, metrics, heard) if self.examples else []
+        card = model_card(part, self.title, model, metrics, terms, copied, tried, self.address)
+        (part / CARD).write_text(card, encoding="utf-8")
+        return model.languages, tried
 
 
 def bake(bank: str | Path, language: str, destination: str | Path, source: str | None = None) -> LoadedModel:
