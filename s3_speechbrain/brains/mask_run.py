@@ -39,10 +39,11 @@ class MaskRun(StagedRun):
     @property
     def recorded_as(self) -> str:
         """What the method is called in ``metrics.json``; what the paper does not do has names of its own."""
-        scope = self.hparams["mask"].scope
+        config: MaskConfig = self.hparams["mask"]
         words = {
             "mask": True,
-            f"by_{scope}": scope != "matrix",
+            "allotted": isinstance(config.sparsity, Mapping) or config.layer_sparsity is not None,
+            f"by_{config.scope}": config.scope != "matrix",
             "warm": self.hparams["mask_file"] is not None,
             "taught": self.taught,
         }

@@ -28,8 +28,9 @@ METHODS = (
     "safari",
     "s6",
 )
-# masks, and what the paper does not do with them: rank across matrices, begin with another language's, have a teacher
-MASK_METHOD = re.compile(r"mask(_by_(layer|group|global|threshold))?(_warm)?(_taught)?")
+# masks, and what the paper does not do with them: allot sparsities, rank across matrices, begin with those of another
+# language, have a teacher
+MASK_METHOD = re.compile(r"mask(_allotted)?(_by_(layer|group|global|threshold))?(_warm)?(_taught)?")
 BASELINE_PREFIX = "baseline_"  # a baseline outside the list carries its own name behind this
 
 

@@ -44,6 +44,12 @@ def test_a_ranking_of_all_matrices_has_its_own_name(run):
     assert run(MASK, "run", *MASKED, "--scope=global")["method"] == "mask_by_global"
 
 
+def test_sparsities_by_group_or_layer_have_their_own_name(run):
+    by_group = ("--sparsity={ffn: 0.5, attention: 0.25}", "--groups=[ffn, attention]")
+    assert run(MASK, "groups", *by_group)["method"] == "mask_allotted"
+    assert run(MASK, "layers", "--layer_sparsity=[0.5, 0.25]")["method"] == "mask_allotted"
+
+
 def test_thresholds_train_and_move_the_sparsity_between_matrices(run, tmp_path):
     plain = run(MASK, "plain", *MASKED)
     told = run(MASK, "run", *MASKED, "--scope=threshold")

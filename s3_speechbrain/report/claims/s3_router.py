@@ -41,6 +41,7 @@ OTHER_MASKS = {
     "mask_taught": "masks taught by the dense model",
     "mask_by_global": "masks, one ranking of all matrices",
     "mask_by_threshold": "masks, thresholds that train",
+    "mask_allotted": "masks, a sparsity for each group",
 }
 POINT = 0.01  # the paper's 88.5 % come without their arithmetic
 PRUNED = (0.5, 0.7)
@@ -69,13 +70,18 @@ def masks_reach_dense(evidence: Evidence) -> list[Part]:
     ]
 
 
-def _other_masks(evidence: Evidence, *rivals: tuple[str, Candidates]) -> list[Part]:
+def _other_masks(
+    evidence: Evidence, masks: tuple[str, Candidates], dense: tuple[str, Candidates]
+) -> list[Part]:
     """Compare what goes beyond the paper, as far as it was run, with plain masks and with dense finetuning."""
     parts = []
     for method, title in OTHER_MASKS.items():
-        found = candidates(evidence, lambda run, m=method: run["method"] == m)
-        if found:
-            parts += [versus((title, found), rival, 0.0, main=False) for rival in rivals]
+        found = title, candidates(evidence, lambda run, m=method: run["method"] == m)
+        if found[1]:
+            parts += [
+                versus(found, masks, main=False),
+                versus(found, dense, NOISE, main=False),
+            ]
     return parts
 
 
