@@ -7,6 +7,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.main_table import COTRAINED, TITLES, row_of, stored_bytes
 from s3_speechbrain.report.metrics import collect
 from s3_speechbrain.report.runs import Run, Setting, pool
+from s3_speechbrain.report.schema import MASK_METHOD
 from s3_speechbrain.report.schemes import SCHEMES
 from s3_speechbrain.report.tables import Table, amount, number, plain, size, spread
 
@@ -69,7 +70,7 @@ def transcripts(runs: list[Run]) -> str:
         here = [run for run in runs if run["language"] == language and run.get("examples")]
         if not here:
             continue
-        lead = next((run for run in here if run["method"] == "mask"), here[0])
+        lead = next((run for run in here if MASK_METHOD.fullmatch(run["method"])), here[0])
         chosen = lead["examples"][0]
         lines = [f"{language}  {'reference':<28}  {chosen['reference']}"]
         for setting in sorted(pool(here), key=_order):

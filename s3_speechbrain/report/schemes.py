@@ -10,6 +10,7 @@ from s3_speechbrain.report.schema import error_name, value_of
 
 SCHEMES = {
     "mask": "masks, one run per language",
+    "mask_by_threshold": "masks, thresholds that train, one run per language",
     "mask_joint": "masks, trained jointly",
     "mask_joint_cotrained": "masks and weights, trained jointly",
     "dense": "dense, a model per language",
