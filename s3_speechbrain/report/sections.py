@@ -9,6 +9,7 @@ from s3_speechbrain.report.cross_lingual import cross_lingual
 from s3_speechbrain.report.deployment import deployment
 from s3_speechbrain.report.every_setting import every_run
 from s3_speechbrain.report.joint_subnetwork import joint_subnetwork
+from s3_speechbrain.report.learned_sparsity import learned_sparsity
 from s3_speechbrain.report.main_table import (
     BYTES_COUNT,
     DEV_SELECTS,
@@ -129,6 +130,7 @@ SECTIONS: dict[str, Callable[[Evidence], str]] = {
     "multilingual": multilingual,
     "added_language": added_language,
     "sweep": sweep,
+    "learned_sparsity": learned_sparsity,
     "backbones": backbones,
     "pruning": pruning,
     "cross_lingual": cross_lingual,
