@@ -46,11 +46,12 @@ def test_chunks_without_end(model, tmp_path, capsys):
     )
 
 
-def test_a_folder_that_is_not_here_is_named_before_the_hub(monkeypatch, capsys):
+def test_a_folder_that_is_not_here_is_named_before_the_hub(monkeypatch, capsys, tmp_path):
     def fetch(name, revision):
         raise sources.UserError(f"no repository {name}")
 
     monkeypatch.setattr(sources, "fetch", fetch)
+    monkeypatch.chdir(tmp_path)  # the project's folder has results/demo, once ./demo.sh was run
     assert "no folder results/demo here, and on the hub" in told(capsys, "inspect", "results/demo")
 
 
