@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from s3_speechbrain.layers import select_layers
 from s3_speechbrain.masking import (
+    SELECTION,
     MaskConfig,
     bake_,
     keep_masks,
@@ -75,6 +76,9 @@ METHODS = {
     "mask_magnitude_all": Method(_masks(groups=BOTH, init="magnitude"), BOTH),
     "mask_layer": Method(_masks(groups=BOTH, scope="layer"), BOTH),
     "mask_global_sigmoid": Method(_masks(groups=BOTH, scope="global", ste="sigmoid"), BOTH),
+    "mask_threshold": Method(
+        _masks(groups=BOTH, scope="threshold"), BOTH, learns=lambda name: name.endswith(SELECTION)
+    ),
     "mask_row": Method(_masks(structure="row"), unit=lambda weight: weight.shape[0]),
     "mask_column": Method(_masks(structure="column"), unit=lambda weight: weight.shape[1]),
     "mask_one_of_three_languages": Method(
