@@ -17,7 +17,7 @@ TITLES = {"fixed": "mask fixed", "adjusted": "mask adjusted by PARP"}
 JOINT = "joint"
 NOTHING = "No cross-lingual run yet."
 # options of a run that its place in the matrix decides
-OWN = ("language", "output_folder", "method", "mask_file", "manifest_folder", "dense_run")
+OWN = ("language", "output_folder", "method", "mask_file", "manifest_folder", "dense_run", "unpack_folder")
 
 
 @dataclass
@@ -129,10 +129,22 @@ def _summary(matrix: CrossLingual) -> str:
     return f"Another language's mask instead of one's own, mean relative change of the test error: {', '.join(parts)}."
 
 
+def _shared_options(words: Sequence[str]) -> list[str]:
+    """Leave out the options that the place in the matrix decides, with their values, behind ``=`` or a blank."""
+    kept: list[str] = []
+    ours = True
+    for word in words:
+        if word.startswith("--"):
+            ours = word.removeprefix("--").partition("=")[0] not in OWN
+        if ours:
+            kept.append(word)
+    return kept
+
+
 def command_of(matrix: CrossLingual) -> str:
     """Return the command that fills the matrix, put together from that of one of its runs."""
     words = shlex.split(next(iter(matrix.cells.values()))[0]["command"])
-    kept = [word for word in words[2:] if word.lstrip("-").partition("=")[0] not in OWN]
+    kept = _shared_options(words[2:])
     languages = sorted(set(matrix.targets))
     command = ["python", "cross_lingual.py", *kept, f'--languages="[{", ".join(languages)}]"']
     return " ".join([*command, *(["--joint hparams/joint.yaml"] if JOINT in matrix.sources else [])])

@@ -95,6 +95,20 @@ def test_the_joint_mask_comes_last_and_stays_out_of_the_mean(runs, make_cell):
     assert command_of(matrix).endswith("--joint hparams/joint.yaml")
 
 
+def test_values_behind_a_blank_go_with_their_options(make_cell):
+    runs = [make_cell("omp", "en", "en", 20.0), make_cell("baseline_foreign", "en", "fr", 30.0)]
+    for run in runs:
+        run["command"] = (
+            "python train.py hparams/demo.yaml --data_folder PATH/prompts --language en --seed 1 --method omp "
+            "--sparsity 0.8 --dense_run results/dense --output_folder results/own --noprogressbar"
+        )
+    (matrix,) = matrices_of(runs)
+    assert command_of(matrix) == (
+        "python cross_lingual.py hparams/demo.yaml --data_folder PATH/prompts --seed 1 --sparsity 0.8 "
+        '--noprogressbar --languages="[en, fr]"'
+    )
+
+
 def test_the_block_shows_tables_figures_and_the_command_of_the_matrix(runs):
     evidence = Evidence(tuple(runs), {})
     block = cross_lingual(evidence)
