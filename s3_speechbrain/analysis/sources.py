@@ -17,6 +17,7 @@ from s3_speechbrain.pruning import load_masks
 from s3_speechbrain.report import read_metrics
 
 MASK_FILE = "mask.safetensors"
+ENDINGS = (".safetensors", ".ckpt", ".pt")
 CHECKPOINTS = "checkpoints"
 # in a checkpoint; with masks of several languages on one encoder, the language stands behind the layer
 KEEP = re.compile(
@@ -124,8 +125,11 @@ def _masks_in(file: Path) -> Iterator[tuple[str | None, str, Tensor]]:
         raise UserError(
             f"{file} cannot be read ({str(error).splitlines()[0]}): run again what made it"
         ) from None
+    if not isinstance(tensors, Mapping):
+        raise UserError(f"{file} holds no network: give a run's output folder or a file with masks")
     for name, tensor in tensors.items():
-        if found := KEEP.fullmatch(name):
+        found = KEEP.fullmatch(name) if isinstance(name, str) and isinstance(tensor, Tensor) else None
+        if found and tensor.dtype == torch.bool:
             yield found["language"], found["layer"].removeprefix("model."), tensor
 
 
@@ -175,9 +179,14 @@ def _word(name: str, value: Any) -> str:
     return f"seed {value}" if name == "seed" else f"{value:.3g}" if name == "sparsity" else str(value)
 
 
+def _without_ending(path: Path) -> Path:
+    """Drop the ending of a file of masks, and nothing of a folder such as ``lr-0.001``."""
+    return path.with_suffix("") if path.suffix in ENDINGS else path
+
+
 def _distinct_paths(paths: Sequence[Path]) -> list[str]:
     for depth in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join(path.with_suffix("").parts[-depth:]) for path in paths]
+        names = ["/".join(_without_ending(path).parts[-depth:]) for path in paths]
         if len(set(names)) == len(paths):
             return names
     raise UserError("runs are named twice or cannot be told apart: give each once, and names with --labels")

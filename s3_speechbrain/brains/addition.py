@@ -10,7 +10,7 @@ import torch
 from speechbrain.utils.distributed import run_on_main
 
 from s3_speechbrain.brains.banking import deposit_file, entry_file
-from s3_speechbrain.brains.results import TUNED
+from s3_speechbrain.brains.results import TUNED, USUAL
 from s3_speechbrain.data.manifest import file_sha256
 from s3_speechbrain.encoders import SpeechEncoder
 from s3_speechbrain.errors import UserError
@@ -19,7 +19,7 @@ from s3_speechbrain.masking import MaskConfig
 from s3_speechbrain.report import read_metrics, write_metrics
 
 # What one more language takes over from those of a bank, where its run recorded it. Precision is a matter of hardware.
-SHARED = {*TUNED, *MaskConfig.__dataclass_fields__, "freeze_updates"} - {
+SHARED = {*TUNED, *USUAL, *MaskConfig.__dataclass_fields__, "freeze_updates", "valid_every"} - {
     *("precision", "rank", "head_only_updates", "seed", "magnitude_scale", "train_weights")
 }
 # YAML 1.1 takes a number without a point, as in 5e-05, for a text.
@@ -139,7 +139,9 @@ def settings_of(bank: MaskBank) -> tuple[dict[str, Any], list[str]]:
     each: list[dict[str, Any]] = []
     for language in bank.languages:
         header = read_header(bank.existing(language))
-        config = {name: value for name, value in header.metrics.get("config", {}).items() if name in SHARED}
+        recorded = header.metrics.get("config")
+        recorded = recorded if isinstance(recorded, Mapping) else {}
+        config = {name: value for name, value in recorded.items() if name in SHARED}
         head = {name: value for name, value in header.head_options.items() if name != "width"}
         each.append({**config, "head": head})
     names = sorted(set().union(*each))

@@ -82,7 +82,12 @@ def entry_of(brain: Any, metrics: Mapping[str, Any], backbone: Backbone) -> Entr
     masks.pop("seed")
     record = {name: metrics[name] for name in RECORDED}
     # Of one language: a joint run waits, as it trains, once for each of its languages.
-    budget = {"updates": metrics["cost"]["updates"], "freeze_updates": hparams.freeze_updates}
+    updates = metrics["cost"]["updates"]
+    budget = {
+        "updates": updates,
+        "valid_every": max(1, updates * hparams.valid_every // hparams.updates),
+        "freeze_updates": hparams.freeze_updates,
+    }
     record["config"] = {**record["config"], **masks, **budget}
     return Entry(
         language=corpus.language,

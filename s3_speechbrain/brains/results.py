@@ -47,8 +47,15 @@ TUNED = (
     "channel_mask",
     "tokenizer",
 )
-OPTIONAL = ("train_weights",)  # recorded where set, so that older records of the same setting stay equal
-USUAL_GRAD_NORM = 5.0  # recorded where it is another
+USUAL = {  # recorded where they differ, so that older records of the same setting stay equal
+    "train_weights": False,
+    "layer_sparsity": None,
+    "structure": "element",
+    "ste": "identity",
+    "dropout": 0.0,
+    "pieces": 200,
+    "max_grad_norm": 5.0,
+}
 Transcript = tuple[str, str, str]
 EXAMPLES = 5
 TIMED_CLIPS = 8
@@ -240,9 +247,11 @@ def tuned_settings(brain: CTCBrain) -> dict[str, Any]:
     named = {name: getattr(hparams, name) for name in TUNED if hasattr(hparams, name)}
     # A Brain takes these two from SpeechBrain's run options, whatever the settings say.
     named |= {name: getattr(brain, name) for name in ("precision", "grad_accumulation_factor")}
-    named |= {name: True for name in OPTIONAL if getattr(hparams, name, False)}
-    if getattr(hparams, "max_grad_norm", USUAL_GRAD_NORM) != USUAL_GRAD_NORM:
-        named["max_grad_norm"] = hparams.max_grad_norm
+    named |= {
+        name: value for name, usual in USUAL.items() if (value := getattr(hparams, name, usual)) != usual
+    }
+    if "layer_sparsity" in named:
+        named.pop("sparsity", None)  # it has no effect then
     return {
         name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
         for name, value in named.items()

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import speechbrain as sb
@@ -47,6 +48,7 @@ TUNED = (
     *("lr", "head_lr", "updates", "batch_tokens", "train_rows", "sparsity", "scope", "interval", "growth"),
     "mask_source",  # no setting: what the file of another run's masks says of itself, where there is one
 )
+USUAL = {"groups": ["ffn", "attention"], "biases": True}  # recorded where they differ
 
 
 class TextBrain(UpdateBrain):
@@ -301,7 +303,7 @@ def finish_text(brain: TextBrain, recipe: str, method: str, earlier: Sequence[St
         "dev": {ERROR: best[f"valid_{ERROR}"]},
         "test": {ERROR: test},
         "speed": speed,
-        "config": {name: getattr(hparams, name) for name in TUNED if hasattr(hparams, name)},
+        "config": _tuned(hparams),
         **shared_fields(hparams, history, history.rounds, best, sparsity, counted, stored),
         "utterances": by_utterance(answers, "PER"),  # a label is a text of one word
         "per_layer_sparsity": sparsity["per_layer"],
@@ -312,6 +314,17 @@ def finish_text(brain: TextBrain, recipe: str, method: str, earlier: Sequence[St
     run_on_main(_write, args=[Path(hparams.output_folder), metrics, masks])
     logger.info("test error %.2f %%; see %s", test, hparams.output_folder)
     return metrics
+
+
+def _tuned(hparams: SimpleNamespace) -> dict[str, Any]:
+    """Return the settings that tell a run from others with the same method and data."""
+    names = [*TUNED, *(["start_sparsity"] if hparams.method == "parp_p" else [])]
+    named = {name: getattr(hparams, name) for name in names if hasattr(hparams, name)}
+    return named | {
+        name: list(value) if isinstance(value, list) else value
+        for name, usual in USUAL.items()
+        if (value := getattr(hparams, name)) != usual
+    }
 
 
 def _stored(brain: TextBrain, masks: Mapping[str, Tensor]) -> list[Tensor]:

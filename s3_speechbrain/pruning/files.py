@@ -21,6 +21,7 @@ from s3_speechbrain.atomic import write_atomic
 from s3_speechbrain.errors import UserError
 
 FORMAT = "s3-speechbrain masks 1"
+LARGEST = 2**31  # a size of a tensor, to keep products and views within what torch counts
 
 
 def save_masks(path: str | Path, masks: Mapping[str, Tensor], about: Mapping[str, Any] | None = None) -> Path:
@@ -85,15 +86,13 @@ def load_masks(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     metadata, packed = _read(path)
-    try:
-        shapes = {str(name): tuple(map(int, shape)) for name, shape in json.loads(metadata["shapes"]).items()}
-    except (KeyError, ValueError, TypeError, AttributeError):
-        raise _damaged(path, "its list of shapes cannot be read") from None
+    shapes = _json_object(path, metadata, "shapes", "its list of shapes")
+    if not all(map(_is_shape, shapes.values())):
+        raise _damaged(path, "its list of shapes cannot be read")
     if shapes.keys() != packed.keys():
         raise _damaged(path, "its masks are not those that it lists")
     for name, shape in shapes.items():
-        bits = packed[name]
-        if min(shape, default=1) < 0 or bits.dtype != np.uint8 or bits.shape != (-(-math.prod(shape) // 8),):
+        if packed[name].shape != (-(-math.prod(shape) // 8),):
             raise _damaged(path, f"mask {name!r} has not the size that it claims")
     if metadata.get("sha256") != _checksum(packed):
         raise _damaged(path, "its checksum differs")
@@ -113,10 +112,21 @@ def masks_about(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     metadata, _ = _read(path)
+    return _json_object(path, metadata, "about", "what it says about itself")
+
+
+def _json_object(path: Path, metadata: Mapping[str, str], field: str, what: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(metadata["about"]))
-    except (KeyError, ValueError, TypeError):
-        raise _damaged(path, "what it says about itself cannot be read") from None
+        found = json.loads(metadata[field])
+    except (KeyError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise _damaged(path, f"{what} cannot be read")
+    return found
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(type(size) is int and 0 <= size < LARGEST for size in value)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
@@ -125,7 +135,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            packed = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+            names = list(file.keys())  # no mapping
+            if any(file.get_slice(name).get_dtype() != "U8" for name in names):
+                raise _damaged(path, "its masks are no packed bits")
+            packed = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, " ".join(str(error).split())) from None
     if metadata.get("format") != FORMAT:
