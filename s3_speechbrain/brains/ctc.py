@@ -48,6 +48,17 @@ class CTCBrain(UpdateBrain):
         self.recogniser = model
         self.searcher = None
         super().__init__(model, hparams, run_opts)
+        held, updates = self.hparams.head_only_updates, self.hparams.updates
+        encoder = model.encoder
+        if held >= updates and any(
+            p.requires_grad for p in encoder.parameters() if p is not encoder.mask_vector
+        ):
+            logger.warning(
+                "The head learns alone for %d updates, and there are %d: the encoder learns nothing; lower "
+                "--freeze_updates or give more --updates",
+                held,
+                updates,
+            )
 
     # What a method may override -------------------------------------------------------------------------
 

@@ -251,8 +251,17 @@ def backbone_name(hparams: Mapping) -> str:
     return portable_path(str(hparams["source"])) + ("" if hparams["pretrained"] else "-random")
 
 
-def guard_folder(folder: Path, tree: Mapping) -> None:
+def guard_folder(folder: Path, tree: Mapping, option: str = "output_folder") -> None:
     """Refuse to mix two experiments in one output folder.
+
+    Parameters
+    ----------
+    folder : Path
+        May hold a run already.
+    tree : mapping
+        Settings of the run that is to go there, from `read_settings`.
+    option : str
+        What the user chooses the folder by, for the message.
 
     Raises
     ------
@@ -270,7 +279,7 @@ def guard_folder(folder: Path, tree: Mapping) -> None:
     changed = [key for key in keys if _plain(old.get(key)) != _plain(tree.get(key))]
     raise UserError(
         f"{folder} holds a run with other settings ({', '.join(changed)}); "
-        "pass another --output_folder or delete that folder"
+        f"pass another --{option} or delete that folder"
     )
 
 

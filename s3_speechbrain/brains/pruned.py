@@ -1,18 +1,20 @@
 """The Brains of pruned encoders: a fixed mask held over the weights, PARP, scores on finetuned weights."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor
 
+from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.batches import SpeechBatch
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.masked import MaskBrain
 from s3_speechbrain.brains.model import Recogniser
+from s3_speechbrain.errors import UserError
 from s3_speechbrain.layers import plain_name
 from s3_speechbrain.masking import sparsity_report
 from s3_speechbrain.pruning import (
@@ -91,8 +93,8 @@ class ParpBrain(PrunedBrain):
         run_opts: RunOptions | None,
         schedule: ParpSchedule,
     ) -> None:
-        schedule.check_validations(hparams["valid_every"])
         super().__init__(model, corpus, hparams, run_opts)
+        schedule.check_validations(self.hparams.valid_every)
         self.schedule = schedule
 
     @property
@@ -162,4 +164,19 @@ def about(brain: CTCBrain) -> dict[str, Any]:
     """Tell where a run's masks come from, for their file."""
     hparams = brain.hparams
     facts = {name: getattr(hparams, name) for name in ("method", "sparsity", "seed")}
+    facts["backbone_sha256"] = backbone_sha256(vars(hparams))
     return {**facts, "backbone": backbone_name(vars(hparams)), "language": brain.corpus.language}
+
+
+def check_groups(groups: Sequence[str]) -> None:
+    """Refuse a pruned set with the extractor, which is frozen.
+
+    Raises
+    ------
+    UserError
+        If the groups name it.
+    """
+    if "extractor" in groups:
+        raise UserError(
+            "groups name the extractor, which does not train here: PARP cannot adjust it; leave it out"
+        )

@@ -9,16 +9,18 @@ import torch
 from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor, nn
 
+from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.model import Recogniser
-from s3_speechbrain.brains.pruned import MASK_FILE, ParpBrain, PrunedBrain, ScorePruneBrain
+from s3_speechbrain.brains.pruned import MASK_FILE, ParpBrain, PrunedBrain, ScorePruneBrain, check_groups
 from s3_speechbrain.brains.staged_run import StagedRun
-from s3_speechbrain.brains.stages import load_stage_
+from s3_speechbrain.brains.stages import Stage, load_stage_
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.pruning import (
     ParpSchedule,
+    check_fit,
     check_mask_file,
     check_sparsity,
     enforce_,
@@ -31,7 +33,7 @@ from s3_speechbrain.pruning import (
     save_masks,
 )
 from s3_speechbrain.pruning.foreign import TOLERANCE
-from s3_speechbrain.report.schema import BASELINE_PREFIX, METHODS
+from s3_speechbrain.report.schema import BASELINE_PREFIX, METHODS, value_of
 
 GAP = 0.2  # between PARP-P's first sparsity and its target, unless told otherwise
 
@@ -53,10 +55,7 @@ class PruningRun(StagedRun):
         self.sparsity: float = hparams["sparsity"]
         check_sparsity(self.sparsity)
         self.groups: tuple[str, ...] = tuple(hparams["groups"])
-        if "extractor" in self.groups:
-            raise UserError(
-                "groups name the extractor, which does not train here: PARP cannot adjust it; leave it out"
-            )
+        check_groups(self.groups)
         self.scope: str = self.option("scope")
         self.biases: bool = self.option("biases")
 
@@ -108,7 +107,11 @@ class PruningRun(StagedRun):
     def masks_from_file(self, model: Recogniser, sparsity: float) -> dict[str, Tensor]:
         """Read the masks of another run from ``mask_file``, and check that they fit a model and a sparsity."""
         masks, self.options["mask_source"] = foreign_masks(
-            self.hparams["mask_file"], self.weights(model), sparsity, backbone_name(self.hparams)
+            self.hparams["mask_file"],
+            self.weights(model),
+            sparsity,
+            backbone_name(self.hparams),
+            backbone_sha256(self.hparams),
         )
         return masks
 
@@ -139,12 +142,7 @@ class PruningRun(StagedRun):
         """Run PARP, or take the run that ``parp_run`` names; return the masks of its best checkpoint."""
         if self.hparams["parp_run"]:
             stage = self.shared("parp_run", ["parp"])
-            share = stage.facts["sparsity"]["masked"]
-            if abs(share - self.sparsity) > TOLERANCE:
-                raise UserError(
-                    f"parp_run {stage.folder} has sparsity {share:.4g}, this run {self.sparsity}: give one that "
-                    "agrees"
-                )
+            self._check_parp_run(stage)
         else:
 
             def keep(brain: CTCBrain, folder: Path) -> None:
@@ -154,7 +152,19 @@ class PruningRun(StagedRun):
             schedule = self.schedule()
             kind = partial(ParpBrain, schedule=schedule)
             stage = self.stage("parp", partial(self.zeroed, schedule), kind, "parp", keep)
-        return load_masks(stage.folder / MASK_FILE)
+        masks = load_masks(stage.folder / MASK_FILE)
+        check_fit(self.weights(self.pretrained()), masks)
+        return masks
+
+    def _check_parp_run(self, stage: Stage) -> None:
+        share, scope = stage.facts["sparsity"]["masked"], value_of(stage.facts, "config.scope", self.scope)
+        if abs(share - self.sparsity) > TOLERANCE:
+            wrong = f"sparsity {share:.4g}, this run {self.sparsity}"
+        elif scope != self.scope:
+            wrong = f"scope {scope}, this run {self.scope}"
+        else:
+            return
+        raise UserError(f"parp_run {stage.folder} has {wrong}: give one that agrees")
 
     # PARP -----------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from s3_speechbrain import measure
+from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.state import History
 
@@ -35,8 +36,10 @@ def shared_fields(
     counted, stored
         Parameters of the network, and bytes of a language.
     """
+    sha256 = backbone_sha256(vars(hparams))
     return {
         "backbone": backbone_name(vars(hparams)),
+        **({"backbone_sha256": sha256} if sha256 else {}),
         "seed": hparams.seed,
         "sparsity": {name: sparsity[name] for name in ("masked", "linears", "model")},
         "cost": {

@@ -10,6 +10,7 @@ from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain.utils.seed import seed_everything
 
+from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import backbone_name
@@ -181,6 +182,7 @@ class StagedRun:
         """Return what a run of other folders has to have in common with this one."""
         return {
             "backbone": backbone_name(self.hparams),
+            "backbone_sha256": backbone_sha256(self.hparams),
             "language": self.corpus.language,
             "data.manifest_sha256": self.corpus.sha256,
             "config.head_only_updates": self.hparams["head_only_updates"],

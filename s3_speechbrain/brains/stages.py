@@ -9,6 +9,7 @@ from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.distributed import run_on_main
 from torch import nn
 
+from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.experiment import METRICS, backbone_name
 from s3_speechbrain.brains.state import TrainedState
@@ -75,6 +76,7 @@ def complete_stage(brain: CTCBrain, method: str) -> Stage:
     facts = {
         "method": method,
         "backbone": backbone_name(vars(brain.hparams)),
+        "backbone_sha256": backbone_sha256(vars(brain.hparams)),
         "language": brain.corpus.language,
         "seed": brain.hparams.seed,
         "data": {"manifest_sha256": brain.corpus.sha256},
@@ -104,7 +106,8 @@ def find_run(folder: str | Path, option: str, methods: Sequence[str], wanted: Ma
     methods : sequence of str
         What it may have trained.
     wanted : mapping of str to Any
-        Dotted fields of ``metrics.json`` and the values that they must have.
+        Dotted fields of ``metrics.json`` and the values that they must have. ``backbone_sha256`` counts where both
+        sides tell it, as older records do not.
 
     Returns
     -------
@@ -129,6 +132,8 @@ def find_run(folder: str | Path, option: str, methods: Sequence[str], wanted: Ma
         )
     for field, value in wanted.items():
         found = value_of(facts, field)
+        if field == "backbone_sha256" and None in (found, value):
+            continue
         if found != value:
             raise UserError(
                 f"{option} {folder} has {field} {found}, this run {value}: give a run that agrees, or leave "

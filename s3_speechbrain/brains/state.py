@@ -118,11 +118,12 @@ class JsonState:
 
 
 class History(JsonState):
-    """What happened so far: one dict per validation, counters, and the seconds spent in all runs together."""
+    """What happened so far: a dict per validation, counters, clips left out and why, and the seconds in all runs."""
 
     def __init__(self) -> None:
         self.rounds: list[dict] = []
         self.counts: dict[str, int] = {}
+        self.skipped: dict[str, str] = {}
         self.seconds = 0.0
 
     def count(self, what: str, number: int = 1) -> int:

@@ -12,6 +12,7 @@ from speechbrain.utils.run_opts import RunOptions
 from speechbrain.utils.seed import seed_everything
 from torch import Tensor
 
+from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.corpus import Corpus
 from s3_speechbrain.brains.detecting import DetectorBrain, score_clips, teacher_targets
 from s3_speechbrain.brains.experiment import backbone_name
@@ -126,7 +127,11 @@ class TokenRun(StagedRun):
 
     def _other_detector(self, folder: Path) -> Stage:
         folder = folder / "detector" if (folder / "detector" / STAGE).is_file() else folder
-        wanted = {"backbone": backbone_name(self.hparams), "config.selector": self.tokens.selector}
+        wanted = {
+            "backbone": backbone_name(self.hparams),
+            "backbone_sha256": backbone_sha256(self.hparams),
+            "config.selector": self.tokens.selector,
+        }
         if self.tokens.selector == "salad":  # what its labels were
             wanted |= {f"config.{name}": value for name, value in self.tokens.rule.items()}
         stage = find_run(folder, "detector_run", ["detector"], wanted)
@@ -152,6 +157,7 @@ class TokenRun(StagedRun):
         facts = {
             "method": "detector",
             "backbone": backbone_name(self.hparams),
+            "backbone_sha256": backbone_sha256(self.hparams),
             "language": self.corpus.language,
             "seed": self.seed,
             "data": {"manifest_sha256": self.corpus.sha256, "train_minutes": sum(clips.durations) / 60},

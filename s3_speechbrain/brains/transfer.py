@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from s3_speechbrain.brains.experiment import read_settings
+from s3_speechbrain.brains.experiment import guard_folder, read_settings
 from s3_speechbrain.brains.plan import share
 from s3_speechbrain.errors import UserError
 
@@ -182,9 +182,16 @@ def run_matrix(
     -------
     dict of str to str
         Names of the runs that are still missing, with the reason.
+
+    Raises
+    ------
+    UserError
+        If a finished run has other settings than its cell.
     """
     missing = {}
     stages = {"masks": [matrix.masks], "cells": [matrix.cells], "all": [matrix.masks, matrix.cells]}[stage]
+    for cell in (cell for cells in stages for cell in cells if cell.finished):
+        guard_folder(cell.folder, read_settings(cell.arguments), "matrix_folder")
     for cells in stages:
         mine = share([cell.name for cell in cells], shard)
         todo = [cell for cell in cells if cell.name in mine and not cell.finished]

@@ -60,7 +60,6 @@ class UpdateBrain(sb.Brain):
             self.find_unused_parameters = True
         self.stream: Stream | None = None
         self._clock = time.perf_counter()
-        self._told: set[str] = set()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the optimiser's groups, each with ``params`` and ``lr``."""
@@ -222,8 +221,8 @@ class UpdateBrain(sb.Brain):
     def note_skipped(self, skipped: list[tuple[str, str]]) -> None:
         """Count clips that are left out, and say once which they are and why."""
         for clip, reason in skipped:
-            if clip != SILENCE and clip not in self._told:
-                self._told.add(clip)
+            if clip != SILENCE and clip not in self.history.skipped:
+                self.history.skipped[clip] = reason
                 self.history.count("clips_skipped")
                 logger.warning("Skipped clip %s: %s", clip, reason)
 

@@ -39,7 +39,11 @@ def check_mask_file(method: str, path: str | Path | None) -> None:
 
 
 def foreign_masks(
-    path: str | Path, weights: Mapping[str, Tensor], sparsity: float, backbone: str
+    path: str | Path,
+    weights: Mapping[str, Tensor],
+    sparsity: float,
+    backbone: str,
+    sha256: str | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the masks of another run, and check that they are for these weights and of this sparsity.
 
@@ -53,6 +57,8 @@ def foreign_masks(
         Fraction of the pruned set that they must remove, up to `TOLERANCE`.
     backbone : str
         What the record calls the encoder. A file that names none is believed to be of it.
+    sha256 : str, optional
+        Fingerprint of the encoder's weights, which are compared where the file tells them too.
 
     Returns
     -------
@@ -71,6 +77,12 @@ def foreign_masks(
     if theirs != backbone:
         raise UserError(
             f"mask_file {path} is of the backbone {theirs}, this run of {backbone}: masks do not carry over"
+        )
+    weights_of = about.get("backbone_sha256")
+    if weights_of and sha256 and weights_of != sha256:
+        raise UserError(
+            f"mask_file {path} is of a backbone {theirs} with other weights ({str(weights_of)[:12]}) than this run's "
+            f"({sha256[:12]}): masks do not carry over"
         )
     check_fit(weights, masks)
     share = removed(masks) / sum(keep.numel() for keep in masks.values())

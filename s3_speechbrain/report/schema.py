@@ -105,6 +105,7 @@ SPEECH_ONLY = ("data.train_minutes", "speed.rtf")
 TEXT_ONLY: dict[str, Kind] = {"data.train_examples": COUNT, "speed.examples_per_s": AMOUNT}
 ERRORS = ("CER", "PER", "ERR")  # names of the error rate that ranks a run
 OPTIONAL: dict[str, Kind] = {
+    "backbone_sha256": TEXT,
     "task": ("speech or text", lambda value: value in ("speech", "text")),
     "history": (
         "a list of rows of numbers, each with its epoch",

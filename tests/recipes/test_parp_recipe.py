@@ -85,6 +85,7 @@ def test_every_method_runs_to_its_metrics(run, tmp_path, looked_at, method):
         "seed": 1,
         "language": "en",
         "backbone": metrics["backbone"],
+        "backbone_sha256": metrics["backbone_sha256"],
     }
 
     stages = {stage["name"]: stage["updates"] for stage in metrics["cost"].get("stages", [])}

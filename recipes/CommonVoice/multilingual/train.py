@@ -28,6 +28,7 @@ from s3_speechbrain.brains import (
     say_if_finished,
     start,
 )
+from s3_speechbrain.brains.experiment import guard_folder, read_settings
 from s3_speechbrain.brains.plan import Plan, language_arguments, read_plan
 from s3_speechbrain.errors import tell_user_errors
 from s3_speechbrain.inference.tour import show
@@ -82,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif plan.unfinished():
         (joint if plan.mode == "joint" else pooled)(argv, plan)
     else:
+        guard_folder(plan.folder, read_settings(argv))
         say_finished(plan.folder, plan.languages)
     deposit(plan.bank, plan.folder, plan.mine)
     show(argv, plan)

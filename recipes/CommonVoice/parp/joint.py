@@ -13,7 +13,7 @@ from pathlib import Path
 from speechbrain.utils.distributed import run_on_main
 
 from s3_speechbrain.brains import Recogniser, finish_languages, load_corpora, start
-from s3_speechbrain.brains.joint import JointParpBrain
+from s3_speechbrain.brains.joint import JointParpBrain, check_joint
 from s3_speechbrain.brains.plan import languages_of
 from s3_speechbrain.brains.results import say_finished
 from s3_speechbrain.errors import tell_user_errors
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if all((folder / language / "metrics.json").is_file() for language in languages):
         say_finished(folder, languages)
         return
+    check_joint(hparams)
     corpora = load_corpora(hparams, languages, shared_vocabulary=True)
     labels = next(iter(corpora.values())).tokenizer.labels
     encoder = hparams["encoder"]["build"]()
