@@ -180,6 +180,13 @@ class _Handler(BaseHTTPRequestHandler):
         if rest[:1] == ["tree"]:
             self._send(200, [self._entry(path, data) for path, data in sorted(files.items())])
             return
+        if rest[:1] == ["refs"]:
+            refs = {"branches": [], "converts": [], "tags": []}
+            for ref, target in repository.refs.items():
+                kind = "branches" if ref == "main" else "tags"
+                refs[kind].append({"name": ref, "ref": f"refs/{kind}/{ref}", "targetCommit": target})
+            self._send(200, refs)
+            return
         siblings = [{"rfilename": path} for path in sorted(files)]
         self._send(
             200, {"id": name, "sha": commit, "private": repository.private, "siblings": siblings, "tags": []}

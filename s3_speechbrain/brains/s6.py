@@ -15,6 +15,8 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.schema import BASELINE_PREFIX
 from s3_speechbrain.tokens import TokenSelector
 
+READS_FEATURES = ("conv", "merge")  # selectors between the extractor's channels and the masks over them
+
 
 class S6Brain(TokenBrain, StructuredBrain):
     """Remove units of a recogniser whose selector shortens what they see; see the two for the parameters."""
@@ -33,6 +35,12 @@ class S6Run(TokenRun, StructuredRun):
     brain = S6Brain
 
     def __init__(self, hparams: Mapping, corpus: Corpus, run_opts: RunOptions) -> None:
+        selector = hparams["tokens"].selector
+        if "channels" in hparams["structured"].kinds and selector in READS_FEATURES:
+            raise UserError(
+                f"{selector} reads the channels that kinds names to be removed: choose another selector, or leave "
+                "channels out"
+            )
         super().__init__(hparams, corpus, run_opts)
         if self.hparams["adapt"] != "dense":
             raise UserError(f"adapt is {hparams['adapt']!r}: pruned units have to train; use dense")

@@ -172,7 +172,15 @@ def load_stage_(model: nn.Module, stage: Stage, best: str | None = None) -> None
     found = Checkpointer(folder).find_checkpoint(min_key=best) if folder.is_dir() else None
     if found is None:
         raise UserError(f"{stage.folder} has no checkpoints any more: run it again")
-    TrainedState(model).load(found.path / "trained.ckpt")
+    try:
+        TrainedState(model).load(found.path / "trained.ckpt")
+    except UserError as error:
+        if not stage.shared:
+            raise
+        what = str(error).partition(": it is of")[0]
+        raise UserError(
+            f"{what}: {stage.name}_run has another head, backbone or vocabulary than this run; give one that agrees"
+        ) from None
 
 
 def cost_of_stages(final: Mapping[str, Any], earlier: Sequence[Stage]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from s3_speechbrain.brains.staged_run import StagedRun
 from s3_speechbrain.brains.structured import StructuredBrain
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.schema import BASELINE_PREFIX
-from s3_speechbrain.structured import StructuredConfig
+from s3_speechbrain.structured import Rounds, StructuredConfig
 
 STARTS = ("teacher", "pretrained", "scratch")
 
@@ -34,6 +34,15 @@ class StructuredRun(StagedRun):
             raise UserError(
                 "distil needs a dense teacher: use --start_from teacher and another strategy than one_shot"
             )
+
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        """Refuse a budget that cannot be met before anything is trained; sizes alone decide."""
+        scratch = self.hparams["start_from"] == "scratch"
+        encoder = self.hparams["encoder"]["build"](**(encoder_options("scratch") if scratch else {}))
+        rounds = Rounds(encoder, self.config, self.hparams["updates"])
+        rounds.check_gradients(self.hparams["head_only_updates"])
 
     @property
     def begins_with_teacher(self) -> bool:

@@ -21,7 +21,7 @@ from s3_speechbrain.brains.model import Recogniser
 from s3_speechbrain.brains.shortened import TokenBrain
 from s3_speechbrain.brains.staged_run import StagedRun
 from s3_speechbrain.brains.stages import STAGE, Stage, find_run, read_stage, write_stage
-from s3_speechbrain.brains.unlabelled import with_unlabelled
+from s3_speechbrain.brains.unlabelled import check_unlabelled, with_unlabelled
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.layers import plain_name
 from s3_speechbrain.report.schema import BASELINE_PREFIX
@@ -62,6 +62,15 @@ class TokenRun(StagedRun):
             if self.option(name) not in known:
                 raise UserError(f"{name} is {hparams[name]!r}: choose one of {', '.join(known)}")
         self.options["tokens"] = self.tokens.used
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        """Find what the settings name before anything is trained."""
+        if self.tokens.selector in DETECTED:
+            if self.hparams["detector_run"]:
+                self._other_detector(Path(self.hparams["detector_run"]))
+            else:
+                check_unlabelled(self.hparams["unlabelled"])
 
     @property
     def recorded_as(self) -> str:

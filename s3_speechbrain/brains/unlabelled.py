@@ -45,9 +45,8 @@ def with_unlabelled(hparams: Mapping, corpus: Corpus) -> Clips:
             "train"
         ]
         more = {clip: dict(every.dataset.data[clip]) for clip in every.ids}
-    elif isinstance(wanted, str):
-        raise UserError(f"unlabelled is {wanted!r}: give {REST}, or a list of folders")
     else:
+        check_unlabelled(wanted)
         more = _from_folders(wanted)
     silent = _new(more, labelled)
     if not silent:
@@ -57,6 +56,20 @@ def with_unlabelled(hparams: Mapping, corpus: Corpus) -> Clips:
             '--unlabelled "[FOLDER, FOLDER]"'
         )
     return Clips(make_dataset({**labelled, **silent}, corpus.tokenizer))
+
+
+def check_unlabelled(wanted: str | list[str] | None) -> None:
+    """Refuse what `with_unlabelled` could not read, before anything is trained.
+
+    Raises
+    ------
+    UserError
+        If a folder is missing or holds no audio, or a text is none of the known ones.
+    """
+    if isinstance(wanted, str) and wanted != REST:
+        raise UserError(f"unlabelled is {wanted!r}: give {REST}, or a list of folders")
+    for folder in wanted or () if wanted != REST else ():
+        find_audio(folder)
 
 
 def _new(more: Mapping[str, dict], labelled: Mapping[str, dict]) -> dict[str, dict]:

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -48,6 +48,7 @@ def run(given: argparse.Namespace) -> int:
     from s3_speechbrain.inference import Chunking
 
     files = sound_files(given.files)
+    check_output(given.output, files)
     transcriber = load_model(given, chunking=Chunking(given.chunk, given.overlap))
     if transcriber.language is None:
         known = ", ".join(transcriber.languages)
@@ -69,6 +70,14 @@ def run(given: argparse.Namespace) -> int:
             else:
                 print(*_lines(file, found, len(files) > 1, given.words), sep="\n", file=out, flush=True)
     return int(failed > 0)
+
+
+def check_output(name: str | None, files: Sequence[Path]) -> None:
+    """Refuse to write over what is to be read."""
+    if name is not None and Path(name).exists():
+        own = next((file for file in files if file.exists() and file.samefile(name)), None)
+        if own is not None:
+            raise UserError(f"--output {name} is the recording {own} itself: give another file")
 
 
 def _lines(file: Path, found: "Transcript", named: bool, words: bool) -> Iterator[str]:

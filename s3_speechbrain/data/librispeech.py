@@ -96,6 +96,10 @@ def prepare_librispeech(
 
 def _train_folders(data: Path, train: str, fold: int) -> list[Path]:
     """Find the folders of a training set. Libri-light keeps 10 min in 1h/N, 1 h in 1h, 9 h more in 9h."""
+    if fold and train != "10min":
+        raise UserError(
+            f"fold {fold} is one of the six 10-minute sets, and train is {train}: leave --fold out"
+        )
     if train not in LIMITED_SETS:
         return [_part(data, name) for name in train.split("+")]
     if fold not in range(6):

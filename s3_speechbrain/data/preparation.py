@@ -175,6 +175,10 @@ def prepare_source(
         drops += faults
         left_out[split] = len(unique[split]) - len(kept[split]) - len(faults)
     report = _report(locale, source, kept, left_out, drops)
+    earlier = _made_before(folder)
+    (folder / "meta.json").unlink(
+        missing_ok=True
+    )  # it must never vouch for manifests or a report of another run
     write_json(folder / "report.json", report)
     empty = [split for split, rows in kept.items() if not rows]
     if empty:
@@ -182,15 +186,22 @@ def prepare_source(
             f"{locale}: no usable row in {', '.join(empty)} ({_main_reasons(report, empty[0])}); "
             f"see {folder / 'report.json'}"
         )
-    (folder / "meta.json").unlink(missing_ok=True)  # it must never vouch for manifests of another run
     csvs = {split: folder / f"{split}.csv" for split in kept}
-    for stale in set(folder.glob("*.csv")) - set(csvs.values()):
-        stale.unlink()
+    for stale in earlier - set(csvs.values()):
+        stale.unlink(missing_ok=True)
     digests = {
         path.name: write_manifest(path, map(_utterance(locale), kept[split])) for split, path in csvs.items()
     }
     write_json(folder / "meta.json", {"made_from": facts, "sha256": digests})
     return Prepared(locale, folder, Path(facts["data_root"]), csvs, report, manifest_hash(folder), False)
+
+
+def _made_before(folder: Path) -> set[Path]:
+    """Return the manifests of an earlier run; other tables that lie there are the user's."""
+    try:
+        return {folder / Path(name).name for name in _meta(folder)["sha256"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _check_texts(

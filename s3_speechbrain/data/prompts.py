@@ -12,6 +12,7 @@ from s3_speechbrain.data.prompts_select import select
 from s3_speechbrain.data.prompts_source import Tree, archives, find_tree, unpack, verify
 from s3_speechbrain.data.prompts_text import Dropped, split_sentences
 from s3_speechbrain.data.prompts_write import (
+    check_own,
     done_before,
     format_report,
     open_clips,
@@ -79,6 +80,8 @@ def prepare_prompts(
         if report is not None:
             reports[language] = report
     missing = [language for language in dict.fromkeys(languages) if language not in reports]
+    for language in missing:
+        check_own(save_folder / language)
     folder = locate(missing, source, save_folder / "downloads", progress)
     for language in missing:
         with tempfile.TemporaryDirectory() as scratch:

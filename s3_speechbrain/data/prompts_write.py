@@ -13,6 +13,7 @@ from typing import Any
 from s3_speechbrain.data.prompts_catalogue import VOICES
 from s3_speechbrain.data.prompts_source import Tree
 from s3_speechbrain.data.prompts_text import Dropped, count_reasons
+from s3_speechbrain.errors import UserError
 
 SPLITS = ("train", "dev", "test")
 COLUMNS = (
@@ -32,6 +33,7 @@ COLUMNS = (
 )
 # Raised whenever the same source and options give other files: an old folder is then done anew.
 LAYOUT = 1
+SOURCE_NOTE = "source.sha256"
 
 # split, file name in clips/, sentence, seconds, sentence key
 Row = tuple[str, str, str, float, str]
@@ -54,6 +56,26 @@ def table(rows: Iterable[Sequence[object]]) -> str:
     return "".join("\t".join(map(str, row)) + "\n" for row in rows)
 
 
+def check_own(folder: Path) -> None:
+    """Refuse to write into a corpus that was not made here: its clips would be deleted.
+
+    Parameters
+    ----------
+    folder : Path
+        `save_folder/LANGUAGE`; may not exist yet.
+
+    Raises
+    ------
+    UserError
+        If there are clips or tables, and no mark of an earlier run.
+    """
+    marks = (folder / "clips" / SOURCE_NOTE, folder / "ATTRIBUTION.md")
+    others = [folder / name for name in ("clips", *(f"{split}.tsv" for split in SPLITS))]
+    there = next((path for path in others if path.exists()), None)
+    if there is not None and not any(mark.is_file() for mark in marks):
+        raise UserError(f"{there} is of another corpus and would be replaced: give another --save_folder")
+
+
 def open_clips(folder: Path, source: str) -> None:
     """Make `clips`, emptied first unless an interrupted run decoded the same source there.
 
@@ -64,7 +86,7 @@ def open_clips(folder: Path, source: str) -> None:
     source : str
         `content_digest` of what will be decoded; empty to start anew in any case.
     """
-    note = folder / "clips" / "source.sha256"
+    note = folder / "clips" / SOURCE_NOTE
     known = note.read_text(encoding="utf-8") if note.exists() else ""
     if not source or known != source:
         shutil.rmtree(folder / "clips", ignore_errors=True)

@@ -186,7 +186,20 @@ def _spell_numbers(text: str, language: str, rules: Rules) -> str:
     group = r"," if rules.decimal == "." else r"[. \u00a0\u202f]"
     ending = rf"(?:({rules.ordinals})(?!\w))?" if rules.ordinals else "()"
     pattern = rf"(\d{{1,3}}(?:{group}\d{{3}})+(?!\d)|\d+)(?:{re.escape(rules.decimal)}(\d+))?{ending}"
+    for match in re.finditer(pattern, text):
+        _check_alone(match, text)
     return re.sub(pattern, lambda match: f" {_number_words(match, language, rules)} ", text)
+
+
+def _check_alone(match: re.Match[str], text: str) -> None:
+    """Refuse a number that letters make another word of: 1990s, 5-й, 20:e, l'1."""
+    before, after = text[: match.start()], text[match.end() :]
+    suffix = re.match(r":?(?=[^\W\d_])(.)|-([\u0400-\u04ff])[\u0400-\u04ff]{0,2}(?!\w)", after)
+    letter = suffix and (suffix.group(1) or suffix.group(2))
+    # Scripts without case write words and numbers together as a matter of course.
+    if (letter and letter.lower() != letter.upper()) or re.search(r"[^\W\d_]['’]$", before):
+        word = re.search(r"\S*$", before).group() + match.group() + re.match(r"\S*", after).group()
+        raise NumberError(f"{word!r} is a number with letters, which may be another word: write it as words")
 
 
 def _number_words(match: re.Match[str], language: str, rules: Rules) -> str:

@@ -105,7 +105,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
         raise UserError("this model outputs phones, and test texts are in letters; export a run on letters")
     out = given.output_folder or given.run / "export"
     speech = read_speech(given, language, out / "manifests")
+    (out / RECORD).unlink(missing_ok=True)  # it tells of the files beside it, which are made anew
+    try:
+        return export(given, model, language, out, speech)
+    except BaseException:  # stopped as well: a file that was not checked to the end must not stay
+        for name in FORMATS:
+            onnx_file(out, name).unlink(missing_ok=True)
+        raise
+
+
+def onnx_file(out: Path, name: str) -> Path:
+    """Return where an export in a format goes."""
+    return out / f"model.{name}.onnx"
+
+
+def export(given: argparse.Namespace, model: LoadedModel, language: str, out: Path, speech: Speech) -> int:
+    """Write the files, measure them beside PyTorch, drop those that are worse, and write the record."""
     files, parities = write_files(given, model, language, out, speech)
+    folder = model_folder(given.run)
     variants = [
         *comparison.torch_variants(folder),
         *(Variant("onnxruntime", FORMATS[name], path) for name, path in files.items()),
@@ -176,7 +193,7 @@ def write_files(
             f"none of {len(speech.clips)} test clips has the {clip.least_samples} samples of a frame, so an export "
             "cannot be checked: give a corpus with longer clips"
         )
-    paths = {name: out / f"model.{name}.onnx" for name in FORMATS}
+    paths = {name: onnx_file(out, name) for name in FORMATS}
     export_onnx(
         clip, model.tokenizer, paths["fp32"], {"language": language, "method": model.config.facts.method}
     )
@@ -184,9 +201,9 @@ def write_files(
         "fp32": compare(clip, OnnxRecogniser(paths["fp32"], given.threads), sample)
     }
     if not parities["fp32"].exact:
-        paths["fp32"].unlink()
         error = parities["fp32"].error
-        raise UserError(f"the exported graph differs from PyTorch (error {error}); nothing was kept")
+        how = "it keeps other frames of a clip" if error is None else f"error {error:.3g}"
+        raise UserError(f"the exported graph differs from PyTorch ({how}); nothing was kept")
     if "int8" in given.formats:
         to_eight_bits(paths["fp32"], paths["int8"])
         parities["int8"] = compare(clip, OnnxRecogniser(paths["int8"], given.threads), sample)

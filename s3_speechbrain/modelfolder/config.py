@@ -31,7 +31,7 @@ from s3_speechbrain.maskbank.header import (
 )
 from s3_speechbrain.modelfolder.shapes import describe_config, parse_config
 from s3_speechbrain.tokens import DetectorConfig, TokenConfig
-from s3_speechbrain.tokens.config import ORACLES
+from s3_speechbrain.tokens.config import LEAST, ORACLES
 
 FORMAT = 1
 KEY = "s3_speechbrain"
@@ -309,7 +309,7 @@ def _selector(value: Any) -> TokenConfig | None:
         within(value["seed"], 0, 1 << 62) and within(value["n_first"], 1, 1 << 10),
         "its selector is out of range",
     )
-    need(0.01 <= value["keep_ratio"] <= 1, "its selector's keep_ratio is out of range")
+    need(LEAST <= value["keep_ratio"] <= 1, "its selector's keep_ratio is out of range")
     for name in ("selector", "cut", "reduce", "blank_policy"):
         need(isinstance(value[name], str), f"its selector's {name} is no text")
     need(value["selector"] not in ORACLES, "its selector needs a teacher, which a model folder does not hold")

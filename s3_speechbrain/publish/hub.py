@@ -117,6 +117,8 @@ def upload(
         return Upload(name, files, private, tag, deletions=_known_leftovers(api, name, files))
     try:
         api.create_repo(name, private=private, exist_ok=True)
+        if tag and tag in {one.name for one in api.list_repo_refs(name).tags}:
+            raise UserError(f"{name} has the tag {tag} already, and nothing was sent: choose another --tag")
         gone = _leftovers(api, name, files)
         made = api.upload_folder(
             repo_id=name,

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from s3_speechbrain.errors import UserError
 
+BELOW_ALL = -60000.0  # lower than any score, and a number even in half precision, where a model may be stored
+
 
 def threshold_for_keep_ratio(scores: Sequence[Tensor], ratio: float) -> float:
     """Return the threshold above which a share of all frames lies.
@@ -81,7 +83,7 @@ def _without_first(rows: Sequence[Tensor]) -> Tensor:
 def _above(values: Tensor, count: int) -> float:
     """Return a threshold with `count` values above it."""
     if not len(values) or count >= len(values):
-        return -math.inf
+        return BELOW_ALL
     ranked = torch.sort(values.float(), descending=True).values
     if count < 1:
         return float(ranked[0])

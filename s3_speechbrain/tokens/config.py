@@ -33,6 +33,7 @@ SELECTORS = {
     "oracle_blank": "the teacher's blank posterior itself, at the cost of running the teacher",
     "all": "every frame: the same training without shortening",
 }
+LEAST = 0.01  # share of frames that a selector can be asked to keep
 DETECTED = ("salad", "blank")  # need a trained detector
 ORACLES = ("oracle", "oracle_blank")  # run the teacher
 TAUGHT = (*DETECTED, *ORACLES)  # need a teacher
@@ -95,8 +96,8 @@ class TokenConfig:
         ):
             if value not in known:
                 raise UserError(f"{name} is {value!r}: choose one of {', '.join(known)}")
-        if not 0 < self.keep_ratio <= 1:
-            raise UserError(f"keep_ratio is {self.keep_ratio}: give a fraction above 0 and at most 1")
+        if not LEAST <= self.keep_ratio <= 1:
+            raise UserError(f"keep_ratio is {self.keep_ratio}: give a fraction from {LEAST} to 1")
         if self.recall is not None and not 0 <= self.recall <= 1:
             raise UserError(f"recall is {self.recall}: give a fraction between 0 and 1")
         if self.n_first < 1:
@@ -170,6 +171,8 @@ def make_selector(
     if name in TAUGHT and not encoder.extractor_frozen:
         raise UserError(f"{name} reads the extractor's features, so the extractor has to stay frozen")
     selector = _make(config, encoder, detector, teacher)
+    if name in DETECTED:  # a detector of another run has a size of its own
+        config = dataclasses.replace(config, detector=getattr(detector, "config", config.detector))
     selector.config = config
     return selector
 

@@ -92,3 +92,9 @@ def test_missing_limited_sets_are_told(corpus):
     (corpus / "librispeech_finetuning").rename(corpus / "away")
     with pytest.raises(UserError, match="librispeech_finetuning"):
         prepare(corpus, train="1h")
+
+
+@pytest.mark.parametrize("train", ["1h", "train-clean-100"])
+def test_a_fold_without_effect_is_refused(corpus, train):
+    with pytest.raises(UserError, match="fold 3 is one of the six 10-minute sets"):
+        prepare(corpus, train=train, fold=3)

@@ -42,6 +42,8 @@ found = {"dry": told(upload, folder, "me/toy", private=True, tag="v1")}
 found["before"] = told(fetch, "me/toy", cache=f"{place}/0")
 made = upload(folder, "me/toy", private=True, tag="v1", dry_run=False)
 found["made"], found["commit"] = str(made), made.commit
+with open(f"{folder}/README.md", "a") as card:
+    card.write("not sent")
 found["again"] = told(upload, folder, "me/toy", tag="v1", dry_run=False)
 found["theirs"] = told(upload, folder, "them/toy", dry_run=False)
 fetched = fetch("me/toy", "v1", cache=f"{place}/1")
@@ -104,7 +106,8 @@ def test_a_model_goes_up_and_comes_down_through_the_unmodified_client(published,
     assert repository.private
     assert repository.refs["v1"] == found["commit"] == found["pinned"] != found["main"]
     assert found["cards"] == [False, True]
-    assert "that tag already" in found["again"]
+    assert "has the tag v1 already, and nothing was sent" in found["again"]
+    assert len(repository.commits) == 3  # the first one of the hub, and two that were sent
     assert "does not let you write" in found["theirs"]
     kept = ["README.md", "config.json", "metrics.json", "model.safetensors", "preprocessor_config.json"]
     assert found["files"] == [*kept, "tokenizer_config.json", "vocab.json"]  # no YAML, no .ckpt

@@ -1,7 +1,5 @@
 """Thresholds keep what they promise."""
 
-import math
-
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.tokens import threshold_for_keep_ratio, threshold_for_recall
+from s3_speechbrain.tokens.calibration import BELOW_ALL
 
 
 def kept(scores, threshold):
@@ -29,7 +28,7 @@ def test_by_hand():
     scores = [torch.tensor([0.0, 5.0, 3.0, 1.0]), torch.tensor([9.0, 4.0])]
     assert threshold_for_keep_ratio(scores, 0.5) == 4.5  # both firsts and the 5 are half of six
     assert threshold_for_keep_ratio(scores, 4 / 6) == 3.5
-    assert threshold_for_keep_ratio(scores, 1.0) == -math.inf
+    assert threshold_for_keep_ratio(scores, 1.0) == BELOW_ALL
     assert kept(scores, threshold_for_keep_ratio(scores, 0.01))[0].tolist() == [True, False, False, False]
     salient = [torch.tensor([True, True, False, True]), torch.tensor([True, False])]
     keep = kept(scores, threshold_for_recall(scores, salient, 0.75))  # three of four: the firsts and the 5
