@@ -42,7 +42,10 @@ def command_options(command: str) -> tuple[str, dict[str, Any]]:
     options : dict
         What it sets, without the places of data and results.
     """
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote that is never closed, as older records may have
+        return "", {}
     if len(words) < 3 or words[1] not in PROGRAMS:
         return "", {}
     options: dict[str, Any] = {}

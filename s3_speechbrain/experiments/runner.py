@@ -176,9 +176,12 @@ class Runner:
         """Tell whether another job is unpacking the same tar; two would do the same work beside each other."""
         data = self.places.data.get(job.corpus)
         unpacked = self.places.results / "unpacked" / job.corpus
-        missing = {each for each in job.languages if not (unpacked / each / ".unpacked.json").is_file()}
-        if data is None or not missing or not _has_tars(data):
+        if data is None or not _has_tars(data):
             return False
+        there = {each for each in job.languages if (data / each).is_dir()}  # unpacked by the user
+        missing = {
+            each for each in job.languages if not (unpacked / each / ".unpacked.json").is_file()
+        } - there
         others = (self.plan.jobs[key] for key in self.running)
         return any(other.corpus == job.corpus and missing & {*other.languages} for other in others)
 

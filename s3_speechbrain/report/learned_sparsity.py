@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from s3_speechbrain.report.claims.choosing import built_in, place_name
+from s3_speechbrain.report.claims.choosing import built_in, place_name, removed
 from s3_speechbrain.report.runs import Evidence, Run
 from s3_speechbrain.report.tables import Table, markdown, number
 
@@ -34,21 +34,21 @@ def _means(runs: Sequence[Run], part: int) -> dict[str | int, float]:
 
 
 def learned_sparsity(evidence: Evidence) -> str:
-    """Make the section: one row per language, its seeds averaged, one column per kind of matrix."""
-    by_place: dict[str, list[Run]] = {}
+    """Make the section: a row per language and sparsity, its seeds averaged, one column per kind of matrix."""
+    by_place: dict[tuple[str, float], list[Run]] = {}
     for run in evidence.runs:
         if run["method"] == METHOD and built_in(run) and "per_layer_sparsity" in run:
-            by_place.setdefault(place_name(run), []).append(run)
+            by_place.setdefault((place_name(run), removed(run)), []).append(run)
     if not by_place:
         return NOTHING
     kinds = list(_means(next(iter(by_place.values())), 0))
     rows = []
-    for place, runs in sorted(by_place.items()):
+    for (place, share), runs in sorted(by_place.items()):
         by_kind, by_layer = _means(runs, 0), _means(runs, 1)
         shares = [number(by_kind.get(kind), 3) for kind in kinds]
         depth = f"{number(min(by_layer.values()), 3)} to {number(max(by_layer.values()), 3)}"
-        rows.append([place, str(len(runs)), *shares, depth])
-    table = markdown(Table(["removed of", "runs", *kinds, "means of layers"], rows))
+        rows.append([place, number(share), str(len(runs)), *shares, depth])
+    table = markdown(Table(["removed of", "in all", "runs", *kinds, "means of layers"], rows))
     return (
         "Share that masks with thresholds that train remove at last, mean over layers and seeds; all begin with the "
         f"same share in every matrix.\n\n{table}"

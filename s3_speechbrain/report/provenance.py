@@ -1,5 +1,6 @@
 """The command behind a run, as another person on another machine would type it."""
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -9,11 +10,18 @@ from typing import Any
 # what metrics.json calls a recipe (its folder below recipes/, its program), where it is not the name of its folder
 RECORDED = {("Text/parp", "train.py"): "text_parp", ("CommonVoice/parp", "joint.py"): "parp_joint"}
 
+LIBRISPEECH = "librispeech"  # the name of the corpus in records; its recipes have a folder of their own
+PLAIN = re.compile(r"[\w@%+=:,./-]+")  # a word that a shell leaves as it is, in any script
+
 
 def portable_path(text: str) -> str:
     """Replace an absolute or home path, or each in a list, by ``PATH/`` and its last name; leave other text alone."""
     if text.startswith("[") and text.endswith("]"):
         return f"[{', '.join(_portable_part(part.strip()) for part in text[1:-1].split(','))}]"
+    if text.startswith("/") and re.search(
+        r"/hparams/[^/]+\.yaml$", text
+    ):  # of a recipe, whose folder is known
+        return "/".join(Path(text).parts[-2:])
     if text.startswith(("/", "~/")):  # blanks in it or not
         return f"PATH/{Path(text).name}".rstrip("/")
     return text
@@ -31,19 +39,18 @@ def portable_command(command: str) -> str:
 
     ``~/bin/python train.py --data_folder=/data/cv`` becomes ``python train.py --data_folder=PATH/cv``.
     """
+    quote = shlex.quote
     try:
         words = shlex.split(command)
     except ValueError:  # a quote that is never closed
-        words = command.split()
+        words, quote = command.split(), str
     if words and Path(words[0]).name.startswith("python"):
         words[0] = "python"
     cleaned = []
     for word in words:
         option, equals, value = word.partition("=")
         cleaned.append(f"{option}={portable_path(value)}" if equals else portable_path(word))
-    return " ".join(
-        word if word.isprintable() and word and " " not in word else shlex.quote(word) for word in cleaned
-    )
+    return " ".join(word if PLAIN.fullmatch(word) else quote(word) for word in cleaned)
 
 
 def recipe_folder(run: Mapping[str, Any]) -> str:
@@ -52,7 +59,10 @@ def recipe_folder(run: Mapping[str, Any]) -> str:
     command, recipe = run["command"], run["recipe"]
     if recipe not in apart and ("--languages" in command or "add_language.py" in command):
         recipe = "multilingual"  # which trains what other recipes train, language by language
-    return f"recipes/{apart.get(recipe, f'CommonVoice/{recipe}')}"
+    folder = apart.get(recipe, f"CommonVoice/{recipe}")
+    if run["data"]["name"] == LIBRISPEECH:
+        folder = folder.replace("CommonVoice", "LibriSpeech")
+    return f"recipes/{folder}"
 
 
 def command_line() -> str:

@@ -169,12 +169,13 @@ def mean_over(settings: Sequence[Setting | None], dotted: str) -> Stat | None:
 
 
 def mixed_manifests(settings: Iterable[Setting]) -> list[str]:
-    """Return the languages whose runs with one seed were trained or tested on different manifests."""
-    seen: dict[tuple[str, int], set[str]] = {}
+    """Return the languages whose runs with one seed, on one amount of a corpus, had different manifests."""
+    seen: dict[tuple, set[str]] = {}
     for setting in settings:
         for run in setting.runs:
-            seen.setdefault((run["language"], run["seed"]), set()).add(run["data"]["manifest_sha256"])
-    return sorted({language for (language, _), hashes in seen.items() if len(hashes) > 1})
+            place = (run["language"], run["seed"], run["data"]["name"], data_label(run))
+            seen.setdefault(place, set()).add(run["data"]["manifest_sha256"])
+    return sorted({place[0] for place, hashes in seen.items() if len(hashes) > 1})
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,11 @@ class Scatters:
 
     @cached_property
     def by_recipe(self) -> dict[str, Scatter]:
-        """Of the recipes with enough repeated trainings, sorted by name."""
-        names = sorted({setting.first["recipe"] for setting in self.settings})
-        found = {name: pooled([s for s in self.settings if s.first["recipe"] == name]) for name in names}
+        """Of the recipes with enough repeated trainings, those with a shared teacher apart; sorted by name."""
+        groups: dict[str, list[Setting]] = {}
+        for setting in self.settings:
+            groups.setdefault(kind_of(setting), []).append(setting)
+        found = {name: pooled(group) for name, group in sorted(groups.items())}
         return {name: each for name, each in found.items() if each and each.freedom >= ENOUGH}
 
     @cached_property
@@ -69,13 +71,18 @@ class Scatters:
     def of(self, setting: Setting, other: Setting) -> Scatter | None:
         """Return what a seed changes of one side of a comparison.
 
-        That is the scatter of its recipe, else that of all together. Of students beside another recipe's runs it is
-        the latter as well: another teacher would change them, too.
+        That is the scatter of its recipe, else that of all together. Of students beside runs without their teacher it
+        is the latter as well: another teacher would change them, too.
         """
-        recipes = [each.first["recipe"] for each in (setting, other)]
-        if taught(setting) and len(set(recipes)) > 1:
+        kinds = [kind_of(each) for each in (setting, other)]
+        if taught(setting) and len(set(kinds)) > 1:
             return self.overall
-        return self.by_recipe.get(recipes[0], self.overall)
+        return self.by_recipe.get(kinds[0], self.overall)
+
+
+def kind_of(setting: Setting) -> str:
+    """Name the recipe, and whether its runs share a teacher."""
+    return setting.first["recipe"] + (" with a shared teacher" if taught(setting) else "")
 
 
 def taught(setting: Setting) -> bool:

@@ -21,7 +21,8 @@ FIGURES = "docs/figures"
 def sweeps(evidence: Evidence) -> list[list[Setting]]:
     """Find the sparsity sweeps: settings equal but for sparsity, at three values or more.
 
-    Where a backbone, corpus and language have several, the one with the most values counts.
+    Where a backbone, corpus and language have several, runs that recorded their utterances go before older ones, and
+    among equals the one with the most values counts.
     """
     groups: dict[tuple, dict[str, list[Setting]]] = {}
     for setting in evidence.settings:
@@ -32,10 +33,15 @@ def sweeps(evidence: Evidence) -> list[list[Setting]]:
             groups.setdefault(place, {}).setdefault(rest, []).append(setting)
     found = []
     for _, candidates in sorted(groups.items()):
-        _, best = max(sorted(candidates.items()), key=lambda item: _values(item[1]))
-        if _values(best) >= 3:
+        enough = [group for _, group in sorted(candidates.items()) if _values(group) >= 3]
+        if enough:
+            best = max(enough, key=lambda group: (_recorded(group), _values(group)))
             found.append(sorted(best, key=masked_share))
     return found
+
+
+def _recorded(settings: Sequence[Setting]) -> bool:
+    return all("utterances" in run for setting in settings for run in setting.runs)
 
 
 def _values(settings: Sequence[Setting]) -> int:

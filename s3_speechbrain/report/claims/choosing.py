@@ -170,15 +170,27 @@ def variants(
 def _alike(
     found: Candidates, name: str, values: tuple[object, object], fixed: Sequence[str]
 ) -> tuple[Candidates, Candidates]:
-    """Split candidates by two values of a setting; keep those that have a partner in what is fixed."""
+    """Split candidates by two values of a setting; of what is fixed, keep one choice that both sides have.
+
+    Where they have several, it is the one tried with the most seeds, then the one that is best on dev for both.
+    """
     sides: tuple[dict[str, list[Setting]], dict[str, list[Setting]]] = ({}, {})
     for place, each in found.items():
         split = [[s for s in each if option(s.first, name) == value] for value in values]
         keys = [{_fixed(s.first, fixed) for s in part} for part in split]
-        for side, part in zip(sides, split, strict=True):
-            left = [s for s in part if _fixed(s.first, fixed) in keys[0] & keys[1]]
+        rivals = [
+            [[s for s in part if _fixed(s.first, fixed) == key] for part in split]
+            for key in sorted(keys[0] & keys[1])
+        ]
+        for side, left in zip(sides, min(rivals, key=_rank) if rivals else ((), ()), strict=True):
             side.update({place: left} if left else {})
     return sides
+
+
+def _rank(sides: Sequence[Sequence[Setting]]) -> tuple[bool, int, float]:
+    chosen = [best_on_dev(side[""]) for side in recorded_alike({"": sides[0]}, {"": sides[1]})]
+    told = all("utterances" in run for setting in chosen for run in setting.runs)
+    return not told, -min(len(s.runs) for s in chosen), sum(s.error("dev").mean for s in chosen)
 
 
 def _fixed(run: Run, names: Sequence[str]) -> tuple[str, ...]:

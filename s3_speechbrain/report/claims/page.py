@@ -114,7 +114,7 @@ def _behind(difference: Difference) -> str:
 
 
 def _test(difference: Difference) -> str:
-    kind = "sign flips" if difference.interval else f"sign test of {len(difference.changes)}"
+    kind = "sign flips" if difference.utterances else f"sign test of {len(difference.changes)}"
     return f"p = {difference.p:.2g} ({kind})"
 
 
@@ -135,7 +135,7 @@ def _overview_row(found: Judged) -> list[str]:
         _ours(part),
         _behind(difference) if difference else part.behind if isinstance(part, Fact) else "",
         _test(difference) if difference else "",
-        f"`{claim.command}`",
+        "<br>".join(f"`{line}`" for line in (claim.command, claim.after) if line),
     ]
 
 
@@ -182,8 +182,9 @@ def _body(found: Judged) -> str:
     if found.parts:
         blocks.append(_parts_table(found.parts))
     lines = [claim.command, *([claim.after] if claim.after else [])]
-    if any(part.verdict == MISSING for part in found.parts) or not found.parts:
-        blocks.append("What is not measured:\n\n```bash\n" + "\n".join(lines) + "\n```")
+    whole = found.parts and all(part.verdict != MISSING for part in found.parts)
+    title = "Measured with:" if whole else "What is not measured:"
+    blocks.append(f"{title}\n\n```bash\n" + "\n".join(lines) + "\n```")
     return "\n\n".join(blocks)
 
 

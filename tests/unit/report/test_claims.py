@@ -276,3 +276,32 @@ def test_the_page_shows_interval_runs_and_updates(told):
     assert "2 languages, 4 runs a side, 80 utterances" in row
     assert "(sign flips)" in row
     assert "What is not measured" not in text
+
+
+def test_variants_are_equal_in_what_is_fixed_wherever_dev_likes_each_best(make_run):
+    def run(init, sparsity, dev):
+        return make_run(dev__CER=dev, config={"init": init, "sparsity": sparsity})
+
+    runs = (
+        *(run("order_preserving", 0.2, 10.0), run("order_preserving", 0.4, 11.0)),
+        *(run("normal", 0.2, 13.0), run("normal", 0.4, 10.5)),
+    )
+    (found,) = variants(Evidence(runs, {}), lambda run: True, "init", "order_preserving", ("sparsity",))
+    sides = [side.settings["fr"].first["config"]["sparsity"] for side in (found.ours, found.theirs)]
+    assert sides == [0.4, 0.4]  # 21.5 in all, against 23
+
+
+def test_a_test_over_utterances_is_called_so_without_an_interval(told, monkeypatch):
+    monkeypatch.setattr(Scatters, "of", lambda scatters, setting, other: None)
+    masks, dense = told(20, config={}), told(25, method="dense", recipe="finetuning", config={})
+    text = claims(Evidence((masks, dense), {}))
+    row = next(line for line in text.splitlines() if line.startswith("| masks against dense finetuning"))
+    assert "(sign flips)" in row
+
+
+def test_every_command_behind_a_claim_is_shown(told):
+    masks, dense = told(20, config={}), told(25, method="dense", recipe="finetuning", config={})
+    text = claims(Evidence((masks, dense), {}))
+    first = BY_NAME["masks"]
+    assert text.count(first.after) == 2  # in the overview and below the claim
+    assert text.count(first.command) >= 2

@@ -1,5 +1,6 @@
 import json
 import runpy
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from s3_speechbrain.report.__main__ import main, table
 from s3_speechbrain.report.demo import demo
 from s3_speechbrain.report.gather import canonical_name, gather
 from s3_speechbrain.report.metrics import read_json
-from s3_speechbrain.report.provenance import command_line, portable_command
+from s3_speechbrain.report.provenance import command_line, portable_command, recipe_folder
 
 
 def example(text):
@@ -136,6 +137,12 @@ def test_help_teaches_the_way_of_a_number(monkeypatch, capsys):
             "python train.py --hub openai/whisper-base ../cv",
         ),
         ("python train.py --note 'two words'", "python train.py --note 'two words'"),
+        ("python train.py --name 'a;b' --groups '[ffn]'", "python train.py --name 'a;b' --groups '[ffn]'"),
+        ("python train.py --name='$HOME' --tag été", "python train.py '--name=$HOME' --tag été"),
+        (
+            "python add_language.py /srv/x/recipes/y/hparams/add_language.yaml",
+            "python add_language.py hparams/add_language.yaml",
+        ),
         ("python train.py --note 'never closed", "python train.py --note 'never closed"),
     ],
 )
@@ -154,3 +161,17 @@ def test_the_documented_example_is_valid(tmp_path):
     text = page.read_text(encoding="utf-8")
     example = json.loads(text.split("```json\n")[1].split("```")[0])
     assert write_metrics(tmp_path, example).is_file()
+
+
+@pytest.mark.parametrize(
+    "text", ["l'essai", "two words", "a;b", "$HOME", "[a, b]", "{c: 1}", '"', "été", "*"]
+)
+def test_a_command_that_was_written_can_be_read(text):
+    command = shlex.join(["python", "train.py", "a.yaml", "--name", text, f"--other={text}"])
+    assert shlex.split(portable_command(command)) == shlex.split(command)
+
+
+def test_librispeech_has_recipes_of_its_own(make_run):
+    data = {"name": "librispeech", "train_minutes": 10, "manifest_sha256": "x"}
+    assert recipe_folder(make_run(data=data)) == "recipes/LibriSpeech/mask_finetuning"
+    assert recipe_folder(make_run()) == "recipes/CommonVoice/mask_finetuning"

@@ -26,11 +26,22 @@ def test_the_mean_over_layers_and_seeds(make_run):
     ]
     text = learned_sparsity(Evidence(tuple(runs), {}))
     assert (
-        "| removed of | runs | attention.q_proj | feed_forward.intermediate_dense | means of layers |" in text
+        "| removed of | in all | runs | attention.q_proj | feed_forward.intermediate_dense | means of layers |"
+        in text
     )
     # q: (0.2 + 0.4 + 0.4 + 0.6) / 4; layers: (0.2 + 0.4 + 2 * 0.1) / 4 and (0.4 + 0.6 + 2 * 0.3) / 4
-    assert "| fr | 2 | 0.400 | 0.200 | 0.200 to 0.400 |" in text
+    assert "| fr | 0.08 | 2 | 0.400 | 0.200 | 0.200 to 0.400 |" in text
 
 
 def test_without_runs_it_says_so(make_run):
     assert learned_sparsity(Evidence((make_run(method="mask"),), {})) == NOTHING
+
+
+def test_other_sparsities_have_rows_of_their_own(make_run):
+    runs = [
+        make_run(method="mask_by_threshold", sparsity__masked=share, per_layer_sparsity=shares(share, share))
+        for share in (0.2, 0.6)
+    ]
+    text = learned_sparsity(Evidence(tuple(runs), {}))
+    assert "| fr | 0.20 | 1 | 0.200 |" in text
+    assert "| fr | 0.60 | 1 | 0.600 |" in text

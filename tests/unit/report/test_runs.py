@@ -175,3 +175,11 @@ def test_phones_are_no_rivals_of_characters(make_run):
     assert grid.title.endswith(", phones")
     assert grid.figure.endswith("_phones.png")
     assert [curve.points[0.0].first["test"] for curve in grid.references] == [{"PER": 9.0}]
+
+
+def test_other_amounts_and_corpora_have_manifests_of_their_own(make_run):
+    def run(name, minutes, sha256):
+        return make_run(data={"name": name, "train_minutes": minutes, "manifest_sha256": sha256})
+
+    assert mixed_manifests(pool([run("librispeech", 10, "a"), run("librispeech", 60, "b")])) == []
+    assert mixed_manifests(pool([run("librispeech", 10, "a"), run("prompts", 10, "b")])) == []

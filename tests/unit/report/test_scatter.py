@@ -47,12 +47,27 @@ def test_a_recipe_with_enough_repetitions_speaks_for_itself(make_run):
     ]
     settings = {setting.first["recipe"]: setting for setting in pool(runs)}
     scatters = Scatters(list(settings.values()))
-    assert list(scatters.by_recipe) == ["s6_damon"]  # two degrees of freedom are too few
+    assert list(scatters.by_recipe) == [
+        "s6_damon with a shared teacher"
+    ]  # two degrees of freedom are too few
     s6, parp, dense = (settings[name] for name in ("s6_damon", "parp", "finetuning"))
     assert scatters.of(s6, s6).freedom == 3
     assert scatters.of(parp, parp) == scatters.of(dense, s6) == scatters.overall
     assert scatters.of(s6, dense) == scatters.overall  # another teacher would change the student
     assert scatters.overall.freedom == 2  # of trainings that share nothing
     text = rules(scatters)
-    assert "s6_damon 1.3 % of the error (3 degrees of freedom)" in text
+    assert "s6_damon with a shared teacher 1.3 % of the error (3 degrees of freedom)" in text
     assert "they share a teacher" in text
+
+
+def test_runs_of_a_recipe_without_the_teacher_are_no_students(make_run):
+    taught = {"config": {"teacher_run_seed": 1}}
+    runs = [
+        *repeated(make_run, "s6_damon", 10.0, 10.1, 10.2, 10.3, **taught),
+        *repeated(make_run, "s6_damon", 20.0, 24.0, 28.0, 32.0, config={}),
+    ]
+    student, alone = sorted(pool(runs), key=lambda setting: setting.error("test").mean)
+    scatters = Scatters([student, alone])
+    assert scatters.of(student, student).percent < 2
+    assert scatters.of(alone, alone).percent == scatters.of(alone, student).percent > 10
+    assert scatters.of(student, alone) == scatters.overall  # another teacher would move one side alone
