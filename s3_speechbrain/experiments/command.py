@@ -182,14 +182,14 @@ def _watch(
         ended = len(chosen) - len(runner.waiting) - len(runner.running)
         files = results_of(job, given.results)
         result = _errors([read_metrics(file) for file in files]) if succeeded else "FAILED"
-        left = f"; about {in_words(runner.seconds_left())} left" if runner.waiting or runner.running else ""
-        say(f"[{ended}/{len(chosen)}] {job.title}: {result}, {in_words(seconds)}{left}")
+        took = in_words(seconds) if seconds else "done by another start"
+        say(f"[{ended}/{len(chosen)}] {job.title}: {result}, {took}{_left(runner)}")
         if succeeded and job.id not in scene.answered:
             _keep(job, given, say)
 
     def show(runner: Runner) -> None:
         names = ", ".join(scene.plan.jobs[key].label for key in runner.running)
-        bar.set_description_str(f"{names}; about {in_words(runner.seconds_left())} left")
+        bar.set_description_str(f"{names}{_left(runner)}")
 
     runner = Runner(
         scene.plan, chosen, scene.places, engine, at_once, threads, scene.pace(), tell, show, given.fail_fast
@@ -208,6 +208,12 @@ def _watch(
         print(f"skipped: {', '.join(scene.plan.jobs[key].title for key in outcome.skipped)}", file=sys.stderr)
     print(f"{len(outcome.finished)} finished, {len(outcome.failed)} failed, {len(outcome.skipped)} skipped")
     return int(bool(outcome.failed))
+
+
+def _left(runner: Runner) -> str:
+    """Tell how long the rest takes, if anything is left and anything is known."""
+    seconds = runner.seconds_left()
+    return f"; about {in_words(seconds)} left" if seconds and (runner.waiting or runner.running) else ""
 
 
 def _errors(runs: Results) -> str:

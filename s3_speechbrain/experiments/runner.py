@@ -104,7 +104,24 @@ class Runner:
         running = [
             (jobs[key].kind, jobs[key].updates, now - each.began) for key, each in self.running.items()
         ]
-        return self.pace.left(waiting, running, self.at_once)
+        left = self.pace.left(waiting, running, self.at_once)
+        return None if left is None else max(left, self._longest_chain())
+
+    def _longest_chain(self) -> float:
+        """Add up the jobs that wait for one another; however many may run at once, they take so many seconds."""
+        ends: dict[str, float] = {}
+
+        def end(key: str) -> float:
+            if key not in ends:
+                job = self.plan.jobs[key]
+                begun = self.running.get(key)
+                own = self.pace.seconds(job.kind, job.updates) or 0.0
+                own = max(0.0, own - (time.monotonic() - begun.began)) if begun else own
+                ends[key] = own + max((end(link.job) for link in job.links if link.job in still), default=0.0)
+            return ends[key]
+
+        still = {*self.waiting, *self.running}
+        return max(map(end, still), default=0.0)
 
     def _folder(self, key: str) -> Path:
         return folder_of(self.plan.jobs[key], self.places.results)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from s3_speechbrain.experiments.jobs import Job, Plan
+from s3_speechbrain.experiments.jobs import Job, Link, Plan
 from s3_speechbrain.experiments.pace import Pace
 from s3_speechbrain.experiments.runner import Runner
 from s3_speechbrain.experiments.tasks import Places
@@ -50,3 +50,18 @@ def test_what_is_unpacked_needs_no_turn(tmp_path, unpacked, at_once):
     engine = Engine()
     Runner(Plan(jobs, {}), list(jobs), places, engine, 2, 1, Pace(), lambda *_: None).run()
     assert engine.most == at_once
+
+
+@pytest.mark.parametrize("at_once", [1, 8, 100])
+def test_jobs_that_wait_for_one_another_take_the_time_of_both(tmp_path, at_once):
+    kinds = ("CommonVoice/finetuning", "demo.yaml", "c", "builtin", {})
+    first, second = (
+        Job(name * 8, name, *kinds, {"language": "fr", "seed": seed, "updates": 400}, links)
+        for seed, name, links in ((1, "a", ()), (2, "b", (Link("dense_run", "a" * 8),)))
+    )
+    pace = Pace([(first.kind, 400, 400.0)])
+    plan = Plan({first.id: first, second.id: second}, {})
+    runner = Runner(
+        plan, [first.id, second.id], Places(tmp_path, tmp_path, {}, {}), Engine(), at_once, 1, pace, print
+    )
+    assert runner.seconds_left() == pytest.approx(800)
