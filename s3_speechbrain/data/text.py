@@ -192,12 +192,15 @@ def _spell_numbers(text: str, language: str, rules: Rules) -> str:
 
 
 def _check_alone(match: re.Match[str], text: str) -> None:
-    """Refuse a number that letters make another word of: 1990s, 5-й, 20:e, l'1."""
+    """Refuse a number that letters make another word of, as in 1990s, 20er, 20:e or l'1; 3d and mp3 are spelled."""
     before, after = text[: match.start()], text[match.end() :]
-    suffix = re.match(r":?(?=[^\W\d_])(.)|-([\u0400-\u04ff])[\u0400-\u04ff]{0,2}(?!\w)", after)
-    letter = suffix and (suffix.group(1) or suffix.group(2))
+    ending = re.match(r"(:?)([^\W\d_]+)|-[\u0400-\u04ff]{1,3}(?!\w)", after)
     # Scripts without case write words and numbers together as a matter of course.
-    if (letter and letter.lower() != letter.upper()) or re.search(r"[^\W\d_]['’]$", before):
+    cased = ending is not None and ending[0][-1].lower() != ending[0][-1].upper()
+    letter_alone = (
+        cased and ending[2] is not None and not ending[1] and len(ending[2]) == 1 and ending[2] != "s"
+    )
+    if (cased and not letter_alone) or re.search(r"[^\W\d_]['\u2019]$", before):
         word = re.search(r"\S*$", before).group() + match.group() + re.match(r"\S*", after).group()
         raise NumberError(f"{word!r} is a number with letters, which may be another word: write it as words")
 

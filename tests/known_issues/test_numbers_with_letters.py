@@ -27,6 +27,7 @@ def test_they_are_told(language, text, word):
         ("en", "a 20-year plan", "a twenty year plan"),
         ("en", "on the 1st", "on the first"),
         ("en", "mp3 and 4, 5", "mp three and four five"),
+        ("fr", "son en 3d", "son en trois d"),
         ("ru", "5 дней", "пять дней"),
     ],
 )
