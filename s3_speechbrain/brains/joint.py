@@ -63,6 +63,5 @@ class JointParpBrain(ParpBrain, MultilingualBrain):
 
     def leave_behind(self, folder: Path) -> None:
         """Write the masks as a file."""
-        save_masks(
-            folder / MASK_FILE, self.masks(), {**about(self), "method": "parp_joint", "language": JOINT}
-        )
+        origin = {**about(self), "method": "parp_joint", "language": JOINT}
+        save_masks(folder / MASK_FILE, self.masks(), origin)

@@ -176,9 +176,8 @@ def prepare_source(
         left_out[split] = len(unique[split]) - len(kept[split]) - len(faults)
     report = _report(locale, source, kept, left_out, drops)
     earlier = _made_before(folder)
-    (folder / "meta.json").unlink(
-        missing_ok=True
-    )  # it must never vouch for manifests or a report of another run
+    # it must never vouch for manifests or a report of another run
+    (folder / "meta.json").unlink(missing_ok=True)
     write_json(folder / "report.json", report)
     empty = [split for split, rows in kept.items() if not rows]
     if empty:
