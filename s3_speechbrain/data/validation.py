@@ -20,7 +20,8 @@ FAULTS: dict[str, str] = {
     "wrong_language": "the locale column names another language",
     "empty_text": "no sentence",
     "unread_symbol": "a spoken symbol without words in the language's table ($, +, °)",
-    "unspelled_number": "digits that num2words cannot spell in the language",
+    "unspelled_number": "digits that num2words cannot spell in the language, or that letters make another word of "
+    "(`1990s`, `20:e`)",
     "empty_after_normalisation": "nothing is left of the sentence (only punctuation)",
     "unknown_characters": "letters outside the language's alphabet are left",
     "duplicate_clip": "the clip was already listed, here or in a split that goes first (test, dev, train)",
