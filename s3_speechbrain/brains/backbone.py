@@ -6,7 +6,8 @@ from functools import lru_cache
 import torch
 
 from s3_speechbrain.encoders import SpeechEncoder
-from s3_speechbrain.maskbank import fingerprint
+from s3_speechbrain.maskbank.fingerprint import fingerprint, fingerprint_of
+from s3_speechbrain.text import load_text_encoder
 
 
 def backbone_sha256(hparams: Mapping) -> str | None:
@@ -15,20 +16,28 @@ def backbone_sha256(hparams: Mapping) -> str | None:
     Parameters
     ----------
     hparams : mapping
-        Settings of a recipe: ``encoder`` with its ``build``, and ``pretrained``.
+        Settings of a recipe: ``pretrained``, and ``encoder`` with its ``build``, or the ``source`` of a text encoder.
 
     Returns
     -------
     str or None
         As `s3_speechbrain.maskbank.fingerprint`; None for random weights, which depend on the seed, and for a
-        recipe without a speech encoder.
+        recipe without an encoder.
     """
-    if "encoder" not in hparams or not hparams.get("pretrained", False):
+    if not hparams.get("pretrained", False):
         return None
-    return _of(hparams["encoder"]["build"])
+    if "encoder" in hparams:
+        return _of_speech(hparams["encoder"]["build"])
+    return _of_text(hparams["source"]) if "source" in hparams else None
 
 
 @lru_cache(maxsize=2)
-def _of(build: Callable[[], SpeechEncoder]) -> str:
+def _of_text(source: str) -> str:
+    encoder, _ = load_text_encoder(source)
+    return fingerprint_of({"family": encoder.config.model_type}, dict(encoder.named_parameters()))
+
+
+@lru_cache(maxsize=2)
+def _of_speech(build: Callable[[], SpeechEncoder]) -> str:
     with torch.random.fork_rng():  # training then draws what it would have drawn
         return fingerprint(build())

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from s3_speechbrain import measure
+from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.errors import by_utterance
 from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.pruned import surviving
@@ -44,11 +45,11 @@ logger = logging.getLogger(__name__)
 
 ERROR = "ERR"  # share of wrong labels, in percent
 TIMED_ROWS = 64
-TUNED = (
-    *("lr", "head_lr", "updates", "batch_tokens", "train_rows", "sparsity", "scope", "interval", "growth"),
-    "mask_source",  # no setting: what the file of another run's masks says of itself, where there is one
-)
-USUAL = {"groups": ["ffn", "attention"], "biases": True}  # recorded where they differ
+TUNED = ("lr", "head_lr", "updates", "batch_tokens", "train_rows")
+OF_METHODS = {"dense": (), "foreign": ("sparsity",)}  # what these record besides; the others:
+OF_MASKS = ("sparsity", "scope")
+OF_SCHEDULES = {"parp": ("interval",), "parp_p": ("interval", "growth", "start_sparsity")}
+USUAL = {"groups": ["ffn", "attention"], "biases": True}  # recorded where they differ, but for dense runs
 
 
 class TextBrain(UpdateBrain):
@@ -222,6 +223,7 @@ def find_dense_run(hparams: Mapping, task: Task) -> Stage:
         raise UserError("missing --dense_run: give the output folder of a run of method dense")
     wanted = {
         "backbone": backbone_name(hparams),
+        "backbone_sha256": backbone_sha256(hparams),
         "data.manifest_sha256": task.sha256,
         "data.train_examples": len(task.rows["train"]),
     }
@@ -318,13 +320,14 @@ def finish_text(brain: TextBrain, recipe: str, method: str, earlier: Sequence[St
 
 def _tuned(hparams: SimpleNamespace) -> dict[str, Any]:
     """Return the settings that tell a run from others with the same method and data."""
-    names = [*TUNED, *(["start_sparsity"] if hparams.method == "parp_p" else [])]
-    named = {name: getattr(hparams, name) for name in names if hasattr(hparams, name)}
-    return named | {
-        name: list(value) if isinstance(value, list) else value
-        for name, usual in USUAL.items()
-        if (value := getattr(hparams, name)) != usual
-    }
+    method = hparams.method
+    names = [*TUNED, *OF_METHODS.get(method, OF_MASKS), *OF_SCHEDULES.get(method, ())]
+    if hasattr(hparams, "mask_source"):  # no setting: what the file of another run's masks says of itself
+        names.append("mask_source")
+    if method != "dense":
+        names += [name for name, usual in USUAL.items() if getattr(hparams, name) != usual]
+    named = {name: getattr(hparams, name) for name in names}
+    return {name: list(value) if isinstance(value, list) else value for name, value in named.items()}
 
 
 def _stored(brain: TextBrain, masks: Mapping[str, Tensor]) -> list[Tensor]:
@@ -361,7 +364,8 @@ def _speed(brain: TextBrain) -> dict[str, Any]:
 
 def _write(folder: Path, metrics: Mapping[str, Any], masks: Mapping[str, Tensor]) -> None:
     if masks:
-        about = {name: metrics[name] for name in ("method", "backbone", "language", "seed")}
+        told = ("method", "backbone", "backbone_sha256", "language", "seed")
+        about = {name: metrics[name] for name in told if name in metrics}
         about |= {"sparsity": metrics["config"]["sparsity"], "task": metrics["data"]["name"]}
         save_masks(folder / "mask.safetensors", masks, about)
     plot_curves(folder, metrics["history"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -44,8 +45,26 @@ def fingerprint(encoder: SpeechEncoder) -> str:
     """
     settings = {name: _plain(getattr(encoder.model.config, name, None)) for name in _SETTINGS}
     about = {"family": encoder.family, "normalises": encoder.normalises, **settings}
+    return fingerprint_of(about, _weights(encoder))
+
+
+def fingerprint_of(about: Mapping[str, object], weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of named weights and of what else changes what they compute.
+
+    Parameters
+    ----------
+    about : mapping
+        The latter, as JSON can hold it.
+    weights : mapping of str to Tensor
+        In any order.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits, as for `fingerprint`.
+    """
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name, weight in sorted(_weights(encoder).items()):
+    for name, weight in sorted(weights.items()):
         digest.update(f"\n{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
         digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from s3_speechbrain.brains import say_if_finished, start
+from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.experiment import backbone_name
 from s3_speechbrain.brains.stages import Stage
 from s3_speechbrain.brains.text import TextBrain, TextParpBrain, dense_weights, find_dense_run, finish_text
@@ -37,7 +38,9 @@ def first_masks(
     """Return the masks that a method begins with, and if they are another run's, what their file says of itself."""
     method, scope = hparams["method"], hparams["scope"]
     if hparams["mask_file"]:
-        return foreign_masks(hparams["mask_file"], weights, sparsity, backbone_name(hparams))
+        return foreign_masks(
+            hparams["mask_file"], weights, sparsity, backbone_name(hparams), backbone_sha256(hparams)
+        )
     if method == "rp_uniform":
         return random_masks(weights, sparsity, hparams["seed"], scope), {}
     if method == "omp":
