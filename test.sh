@@ -10,4 +10,5 @@ export OMP_NUM_THREADS=1 # many tiny computations: threads of one wait for those
 ruff check .
 ruff format --check .
 python -m s3_speechbrain.report check
-python -m pytest "$@"
+# a process per core, each with whole files of tests: these share what they train
+python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile "$@"

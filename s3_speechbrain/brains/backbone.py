@@ -16,7 +16,8 @@ def backbone_sha256(hparams: Mapping) -> str | None:
     Parameters
     ----------
     hparams : mapping
-        Settings of a recipe: ``pretrained``, and ``encoder`` with its ``build``, or the ``source`` of a text encoder.
+        Settings of a recipe: ``pretrained``, and ``encoder`` with its ``build``, or ``source`` and the ``max_tokens``
+        of a recipe for text.
 
     Returns
     -------
@@ -28,7 +29,7 @@ def backbone_sha256(hparams: Mapping) -> str | None:
         return None
     if "encoder" in hparams:
         return _of_speech(hparams["encoder"]["build"])
-    return _of_text(hparams["source"]) if "source" in hparams else None
+    return _of_text(hparams["source"]) if "max_tokens" in hparams else None
 
 
 @lru_cache(maxsize=2)
