@@ -33,6 +33,7 @@ COLUMNS = (
 )
 # Raised whenever the same source and options give other files: an old folder is then done anew.
 LAYOUT = 1
+TITLE = "# Asterisk core sounds, "  # of ATTRIBUTION.md: other corpora have such a file, too
 SOURCE_NOTE = "source.sha256"
 
 # split, file name in clips/, sentence, seconds, sentence key
@@ -69,10 +70,13 @@ def check_own(folder: Path) -> None:
     UserError
         If there are clips or tables, and no mark of an earlier run.
     """
-    marks = (folder / "clips" / SOURCE_NOTE, folder / "ATTRIBUTION.md")
+    notice = folder / "ATTRIBUTION.md"
+    ours = (folder / "clips" / SOURCE_NOTE).is_file() or (
+        notice.is_file() and notice.read_text(encoding="utf-8", errors="replace").startswith(TITLE)
+    )
     others = [folder / name for name in ("clips", *(f"{split}.tsv" for split in SPLITS))]
     there = next((path for path in others if path.exists()), None)
-    if there is not None and not any(mark.is_file() for mark in marks):
+    if there is not None and not ours:
         raise UserError(f"{there} is of another corpus and would be replaced: give another --save_folder")
 
 
@@ -186,7 +190,7 @@ def write_licence(folder: Path, tree: Tree) -> None:
     name, address = voice.licence
     write_text(
         folder / "ATTRIBUTION.md",
-        f"# Asterisk core sounds, {tree.language}\n\n"
+        f"{TITLE}{tree.language}\n\n"
         f"{voice.credit}\n\n"
         f"Licence: {name} ({address}).\n"
         "Source: https://downloads.asterisk.org/pub/telephony/sounds/ and the Debian packages\n"

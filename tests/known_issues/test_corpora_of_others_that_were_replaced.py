@@ -9,8 +9,11 @@ from s3_speechbrain.data.prompts_write import check_own, open_clips
 from s3_speechbrain.errors import UserError
 
 
-def test_prompts_refuse_the_place_of_another_corpus(tmp_path):
+@pytest.mark.parametrize("credits_voices", [False, True])
+def test_prompts_refuse_the_place_of_another_corpus(tmp_path, credits_voices):
     folder = write_locale(tmp_path / "en", small())
+    if credits_voices:
+        (folder / "ATTRIBUTION.md").write_text("# Voices of another corpus\n")
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError, match=r"clips is of another corpus.* give another --save_folder"):
         prepare_prompts(tmp_path, ["en"], source=tmp_path, progress=False)
