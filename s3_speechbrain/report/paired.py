@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from s3_speechbrain.report.runs import Setting
+from s3_speechbrain.report.runs import Run, Setting
 from s3_speechbrain.report.scatter import Scatter, Scatters
 from s3_speechbrain.report.schema import error_name, value_of
 
@@ -92,21 +92,29 @@ class Difference:
 
 
 def paired(ours: Setting, theirs: Setting, scatters: Scatters | None = None) -> Pair:
-    """Take two settings of one language apart, with the utterances of the clips that most runs of both share."""
+    """Take two settings of one language apart, with the utterances of the clips that most runs of both share.
+
+    Of these runs those stay whose seed both sides have, if there are any: a seed draws the order of the data too, and
+    does much the same to all methods, so that one that only one side has would speak for or against the other.
+    """
     clips = [Counter(value_of(run, "utterances.clips") for run in each.runs) for each in (ours, theirs)]
     shared = [name for name in clips[0] if name is not None and name in clips[1]]
     chosen = max(sorted(shared), key=lambda name: clips[0][name] + clips[1][name], default=None)
+    sides = [_on_clips(each, chosen) for each in (ours, theirs)]
+    seeds = set.intersection(*({run["seed"] for run in runs} for runs in sides))
+    if seeds:
+        sides = [[run for run in runs if run["seed"] in seeds] for runs in sides]
     known = [scatters.of(*each) if scatters else None for each in ((ours, theirs), (theirs, ours))]
-    return _side(ours, chosen, known[0]), _side(theirs, chosen, known[1])
+    return _side(sides[0], chosen, known[0]), _side(sides[1], chosen, known[1])
 
 
-def _side(setting: Setting, clips: str | None, scatter: Scatter | None) -> Side:
-    runs = [run for run in setting.runs if clips is None or value_of(run, "utterances.clips") == clips]
+def _on_clips(setting: Setting, clips: str | None) -> list[Run]:
+    return [run for run in setting.runs if clips is None or value_of(run, "utterances.clips") == clips]
+
+
+def _side(runs: Sequence[Run], clips: str | None, scatter: Scatter | None) -> Side:
     errors = [(run["seed"], run["test"][error_name(run)]) for run in runs]
-    known: dict[str, Any] = {
-        "scatter": scatter,
-        "joint": len(value_of(setting.first, "config.languages", [])) > 1,
-    }
+    known: dict[str, Any] = {"scatter": scatter, "joint": len(value_of(runs[0], "config.languages", [])) > 1}
     if clips is None:
         return Side(errors, **known)
     edits = np.array([[int(word) for word in run["utterances"]["edits"].split()] for run in runs])

@@ -32,15 +32,17 @@ def rules(scatters: Scatters) -> str:
     """Say how verdicts are made."""
     return (
         "A change is relative, of the mean test error over the languages that both sides have, negative where ours is "
-        "lower. **Better** holds if the whole 95 % interval is below 0 and does not hold if it is above; **no worse "
-        "than by M %** asks the same of M; all else is undecided. The interval adds up two sources of chance: other "
-        f"utterances (a bootstrap of {DRAWS:,} draws within each language) and other seeds (Student's t of what "
-        f"trainings that differ in the seed alone differ by). {_told(scatters)} p flips the sign of utterances and so "
-        "speaks of these trainings alone. Where runs did not record their utterances, every pair of language and seed "
-        f"has to agree and the exact two-sided sign test to give less than {LEVEL:g}, which takes six pairs (five that "
-        "agree give 0.0625). A claim holds if all of its main parts hold and does not hold if one does not; the "
-        "overview shows the part that decides. Settings of a method compete on dev, at one length of the last training "
-        "where both sides have it."
+        "lower. Of the seeds of a setting those count that the other side has as well, where there are such; the "
+        "tables show the means of all. **Better** holds if the whole 95 % interval is below 0 and does not hold if it "
+        "is above; **no worse than by M %** asks the same of M; all else is undecided. The interval adds up two "
+        f"sources of chance: other utterances (a bootstrap of {DRAWS:,} draws within each language) and other seeds "
+        f"(Student's t of what trainings that differ in the seed alone differ by). {_told(scatters)} p flips the sign "
+        "of utterances and so speaks of these trainings alone. Where runs did not record their utterances, every pair "
+        "of language and seed has to agree and the exact two-sided sign test to give less than "
+        f"{LEVEL:g}, which takes six pairs (five that agree give 0.0625). A claim holds if all of its main parts hold "
+        "and does not hold if one does not; the overview shows the part that decides. Settings of a method compete on "
+        "dev, those with most seeds alone; of them, settings that did not record their utterances leave first where "
+        "both sides have some that did, and those with another length of the last training where both share one."
     )
 
 

@@ -190,10 +190,23 @@ def test_settings_are_paired_on_the_clips_that_most_runs_share(make_run):
     ours = Setting(
         (told(make_run, 1, "1 2"), told(make_run, 2, "3 4"), told(make_run, 3, "9 9 9", clips="d"))
     )
-    theirs = Setting((told(make_run, 1, "2 2"),))
+    theirs = Setting((told(make_run, 1, "2 2"), told(make_run, 2, "3 3")))
     first, second = paired(ours, theirs)
     assert first.edits.tolist() == [[1, 2], [3, 4]]
-    assert (second.edits.tolist(), second.lengths.tolist()) == ([[2, 2]], [10, 10])
+    assert (second.edits.tolist(), second.lengths.tolist()) == ([[2, 2], [3, 3]], [10, 10])
+
+
+def test_seeds_that_both_sides_have_are_compared(make_run):
+    ours = Setting(tuple(told(make_run, seed, f"{seed} 0") for seed in (1, 2, 3)))
+    for seeds, left in (
+        ((2, 4), [2]),
+        ((3, 1), [1, 3]),
+        ((4,), [1, 2, 3]),
+    ):  # the last: all, as none is shared
+        first, second = paired(ours, Setting(tuple(told(make_run, seed, "5 5") for seed in seeds)))
+        assert [seed for seed, _ in first.errors] == left
+        assert len(first.edits) == len(left)
+        assert len(second.edits) == (1 if len(seeds) == 1 else len(left))
 
 
 def test_runs_without_utterances_or_on_other_clips_are_means(make_run):
