@@ -118,6 +118,21 @@ def is_matrix(name: str) -> bool:
     return group_of(layer) in ("ffn", "attention") and (role in "qkvor" if bare else role == "weight")
 
 
+def check_groups(groups: Sequence[str]) -> None:
+    """Refuse what is no list of names in `GROUPS`.
+
+    Raises
+    ------
+    UserError
+        If a group does not exist, or none is named.
+    """
+    if isinstance(groups, str) or not groups:
+        raise UserError(f"groups is {groups!r}: give a list with one or more of {', '.join(GROUPS)}.")
+    for group in groups:
+        if group not in GROUPS:
+            raise UserError(f"Unknown layer group {group!r}: use one or more of {', '.join(GROUPS)}.")
+
+
 def select_layers(encoder: nn.Module, groups: Sequence[str], bare: bool = False) -> dict[str, nn.Module]:
     """Find the linear and convolutional layers of some groups.
 
@@ -141,11 +156,7 @@ def select_layers(encoder: nn.Module, groups: Sequence[str], bare: bool = False)
     UserError
         If a group does not exist, none is named, or the encoder has no layer of a group.
     """
-    if isinstance(groups, str) or not groups:
-        raise UserError(f"groups is {groups!r}: give a list with one or more of {', '.join(GROUPS)}.")
-    for group in groups:
-        if group not in GROUPS:
-            raise UserError(f"Unknown layer group {group!r}: use one or more of {', '.join(GROUPS)}.")
+    check_groups(groups)
     named = {name: group_of(name) for name, module in encoder.named_modules() if _maskable(module, bare)}
     for group in groups:
         if group not in named.values():

@@ -98,7 +98,7 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
         torch.set_num_threads(int(tree["threads"]))
     if sb.utils.distributed.if_main_process():
         guard_folder(folder, tree)
-    hparams = load_hyperpyyaml(stream)
+    hparams = _make_objects(stream, argv)
     if "precision" in hparams:
         hparams["precision"] = settle_precision(hparams["precision"], run_opts.device)
     sb.create_experiment_directory(folder, save_env_desc=False)
@@ -111,6 +111,18 @@ def start(argv: Sequence[str] | None = None) -> tuple[dict, RunOptions]:
         "finished": (folder / METRICS).is_file(),
     }
     return hparams, run_opts
+
+
+def _make_objects(stream: io.StringIO, argv: Sequence[str]) -> dict:
+    """Load the settings; a value that the class it is for cannot take is the user's mistake."""
+    try:
+        return load_hyperpyyaml(stream)
+    except TypeError as error:
+        reason = ": ".join(map(str, error.args))
+        given = ", ".join(word.partition("=")[0] for word in argv if word.startswith("--")) or "the YAML file"
+        raise UserError(
+            f"a setting has a value of the wrong kind ({reason}): look at {given}; --help shows what each takes"
+        ) from error
 
 
 def read_settings(argv: Sequence[str]) -> CommentedMap:

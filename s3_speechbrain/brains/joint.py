@@ -46,6 +46,11 @@ class JointParpBrain(ParpBrain, MultilingualBrain):
     The masks, the surviving weights and the head are those of all languages.
     """
 
+    def check_validations(self) -> None:
+        """Refuse validations between two re-prunes, told in updates of one language."""
+        languages = len(self.corpora)
+        self.schedule.check_validations(self.hparams.valid_every // languages, languages)
+
     def trained_weights(self) -> list[Tensor]:
         """Return the values of the encoder that survive; all languages share them."""
         encoder, masks = self.recogniser.encoder, self.masks()

@@ -1,5 +1,6 @@
 """Brains that train one model for several languages, scored and chosen language by language."""
 
+import logging
 import math
 import statistics
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from s3_speechbrain.brains.ctc import CTCBrain
 from s3_speechbrain.brains.errors import ErrorCounter
 from s3_speechbrain.brains.languages import LanguageClips, LanguageStream, take_turns, temperature_shares
 from s3_speechbrain.brains.masked import MaskBrain
-from s3_speechbrain.brains.model import CTCHead, Recogniser
+from s3_speechbrain.brains.model import CTCHead, Recogniser, cache_size_mb
+from s3_speechbrain.brains.updates import CACHE_DTYPES
 from s3_speechbrain.maskbank import Backbone
 from s3_speechbrain.masking import SELECTION, set_language_
 from s3_speechbrain.measure import (
@@ -26,6 +28,8 @@ from s3_speechbrain.measure import (
     language_bytes,
     tensor_bytes,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class LanguageHeads(nn.Module):
@@ -124,10 +128,19 @@ class MultilingualBrain(CTCBrain):
         return LanguageBytes(0, 0, *(math.ceil(part / len(self.corpora)) for part in whole[2:]))
 
     def clips(self, split: str) -> LanguageClips:
-        """Return the clips of a split in all languages, with what is frozen cached."""
-        for corpus in self.corpora.values():
-            self.cache(corpus.clips[split])
-        return LanguageClips({language: corpus.clips[split] for language, corpus in self.corpora.items()})
+        """Return the clips of a split in all languages, with what is frozen cached.
+
+        All of them or none, as batches may mix languages; ``cache_limit_mb`` is that of all together.
+        """
+        sets = {language: corpus.clips[split] for language, corpus in self.corpora.items()}
+        dtype = CACHE_DTYPES[self.hparams.cache_dtype]
+        size = sum(cache_size_mb(self.recogniser, clips, dtype) for clips in sets.values())
+        if size <= self.hparams.cache_limit_mb:
+            for clips in sets.values():
+                self.cache(clips)
+        elif self.hparams.cache:
+            logger.info("Not caching %s: %.0f MB are more than cache_limit_mb", split, size)
+        return LanguageClips(sets)
 
     def compute_forward(self, batch: SpeechBatch, stage: sb.Stage) -> tuple[Tensor, Tensor]:
         """Return logits (B, T, V) and valid frames (B,), of the batch's language where it has one."""

@@ -7,6 +7,7 @@ from typing import Any
 from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor
 
+from s3_speechbrain import layers
 from s3_speechbrain.brains.backbone import backbone_sha256
 from s3_speechbrain.brains.batches import SpeechBatch
 from s3_speechbrain.brains.corpus import Corpus
@@ -94,8 +95,12 @@ class ParpBrain(PrunedBrain):
         schedule: ParpSchedule,
     ) -> None:
         super().__init__(model, corpus, hparams, run_opts)
-        schedule.check_validations(self.hparams.valid_every)
         self.schedule = schedule
+        self.check_validations()
+
+    def check_validations(self) -> None:
+        """Refuse validations between two re-prunes."""
+        self.schedule.check_validations(self.hparams.valid_every)
 
     @property
     def pruned(self) -> dict[str, Tensor]:
@@ -169,13 +174,14 @@ def about(brain: CTCBrain) -> dict[str, Any]:
 
 
 def check_groups(groups: Sequence[str]) -> None:
-    """Refuse a pruned set with the extractor, which is frozen.
+    """Refuse a pruned set that is none, or with the extractor, which is frozen.
 
     Raises
     ------
     UserError
-        If the groups name it.
+        If a name is unknown, or that of the extractor.
     """
+    layers.check_groups(groups)
     if "extractor" in groups:
         raise UserError(
             "groups name the extractor, which does not train here: PARP cannot adjust it; leave it out"

@@ -22,6 +22,7 @@ from s3_speechbrain.pruning import (
     ParpSchedule,
     check_fit,
     check_mask_file,
+    check_scope,
     check_sparsity,
     enforce_,
     foreign_masks,
@@ -35,7 +36,8 @@ from s3_speechbrain.pruning import (
 from s3_speechbrain.pruning.foreign import TOLERANCE
 from s3_speechbrain.report.schema import BASELINE_PREFIX, METHODS, value_of
 
-GAP = 0.2  # between PARP-P's first sparsity and its target, unless told otherwise
+# settings that only some methods look at
+OF_METHODS = {"dense_run": ("omp", "s3_prune"), "parp_run": ("parp_mask",), "start_sparsity": ("parp_p",)}
 
 
 class PruningRun(StagedRun):
@@ -52,11 +54,17 @@ class PruningRun(StagedRun):
                 "this YAML file is of joint.py, for several languages: --help lists those of train.py"
             )
         check_mask_file(self.method, hparams["mask_file"])
+        for name, methods in OF_METHODS.items():
+            if hparams[name] is not None and self.method not in methods:
+                raise UserError(
+                    f"{name} has no effect with method {self.method}: leave it out, or use {' or '.join(methods)}"
+                )
         self.sparsity: float = hparams["sparsity"]
         check_sparsity(self.sparsity)
+        check_groups(hparams["groups"])
         self.groups: tuple[str, ...] = tuple(hparams["groups"])
-        check_groups(self.groups)
         self.scope: str = self.option("scope")
+        check_scope(self.scope)
         self.biases: bool = self.option("biases")
 
     @property
@@ -171,12 +179,12 @@ class PruningRun(StagedRun):
     def schedule(self, grows: bool = False) -> ParpSchedule:
         """Return when PARP re-prunes; with `grows`, PARP-P's sparsity begins lower."""
         self.option("reset_moments")
-        start, growth = None, 1.0
-        if grows:
-            start, growth = self.option("start_sparsity"), self.option("growth")
-            start = max(0.0, round(self.sparsity - GAP, 6)) if start is None else start
-            self.options["start_sparsity"] = start
-        return ParpSchedule(self.sparsity, self.option("interval"), self.hparams["updates"], start, growth)
+        length = self.sparsity, self.option("interval"), self.hparams["updates"]
+        if not grows:
+            return ParpSchedule(*length)
+        schedule = ParpSchedule.growing(*length, self.hparams["start_sparsity"], self.option("growth"))
+        self.options["start_sparsity"] = schedule.start
+        return schedule
 
     def zeroed(self, schedule: ParpSchedule) -> Recogniser:
         """Return the pretrained model, zeroed once: by ``mask_file`` if one is given, else by its magnitudes."""

@@ -27,14 +27,18 @@ class StructuredRun(StagedRun):
     def __init__(self, hparams: Mapping, corpus: Corpus, run_opts: RunOptions) -> None:
         super().__init__(hparams, corpus, run_opts)
         self.config: StructuredConfig = hparams["structured"]
-        if self.option("start_from") not in STARTS:
+        if hparams["start_from"] not in STARTS:
             raise UserError(f"start_from is {hparams['start_from']!r}: choose one of {', '.join(STARTS)}")
-        self.options["structured"] = self.config.used
-        if hparams["distil"] and not self.begins_with_teacher:
+        self.options |= {"start_from": self.starts_from, "structured": self.config.used}
+        if hparams["distil"] and (self.config.strategy != "safari" or not self.begins_with_teacher):
             raise UserError(
-                "distil needs a dense teacher: use --start_from teacher and another strategy than one_shot"
+                "distil needs a dense teacher and is for SAFARI alone: use --start_from teacher --strategy safari"
             )
-
+        if hparams["teacher_run"] and not self.begins_with_teacher:
+            raise UserError(
+                "teacher_run has no effect on a run that begins with other weights: leave it out, or use --start_from "
+                "teacher and another strategy than one_shot"
+            )
         self._check_budget()
 
     def _check_budget(self) -> None:
@@ -45,9 +49,15 @@ class StructuredRun(StagedRun):
         rounds.check_gradients(self.hparams["head_only_updates"])
 
     @property
+    def starts_from(self) -> str:
+        """Which of `STARTS` is pruned; ``one_shot`` ranks pretrained weights where others begin with finetuned ones."""
+        start = self.hparams["start_from"]
+        return "pretrained" if start == "teacher" and self.config.strategy == "one_shot" else start
+
+    @property
     def begins_with_teacher(self) -> bool:
-        """Whether finetuned weights are pruned; ``one_shot`` ranks pretrained ones, whatever ``start_from`` says."""
-        return self.hparams["start_from"] == "teacher" and self.config.strategy != "one_shot"
+        """Whether finetuned weights are pruned."""
+        return self.starts_from == "teacher"
 
     @property
     def recorded_as(self) -> str:
@@ -55,12 +65,13 @@ class StructuredRun(StagedRun):
         config = self.config
         if self.hparams["start_from"] == "scratch":
             return f"{BASELINE_PREFIX}small_scratch"
+        by = "" if config.score == "magnitude" else f"_by_{config.score}"
         if config.strategy != "safari":
-            return f"{BASELINE_PREFIX}structured_{config.strategy}"
+            return f"{BASELINE_PREFIX}structured_{config.strategy}{by}"
         if self.hparams["distil"]:
             return f"{BASELINE_PREFIX}safari_distilled"
-        if config.score != "magnitude":
-            return f"{BASELINE_PREFIX}safari_by_{config.score}"
+        if by:
+            return f"{BASELINE_PREFIX}safari{by}"
         return "safari" if config.grow == "gradient" else f"{BASELINE_PREFIX}safari_{config.grow}_growth"
 
     def first_model(self) -> Recogniser:

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import speechbrain as sb
@@ -305,7 +304,7 @@ def finish_text(brain: TextBrain, recipe: str, method: str, earlier: Sequence[St
         "dev": {ERROR: best[f"valid_{ERROR}"]},
         "test": {ERROR: test},
         "speed": speed,
-        "config": _tuned(hparams),
+        "config": _tuned(brain),
         **shared_fields(hparams, history, history.rounds, best, sparsity, counted, stored),
         "utterances": by_utterance(answers, "PER"),  # a label is a text of one word
         "per_layer_sparsity": sparsity["per_layer"],
@@ -318,15 +317,17 @@ def finish_text(brain: TextBrain, recipe: str, method: str, earlier: Sequence[St
     return metrics
 
 
-def _tuned(hparams: SimpleNamespace) -> dict[str, Any]:
+def _tuned(brain: TextBrain) -> dict[str, Any]:
     """Return the settings that tell a run from others with the same method and data."""
-    method = hparams.method
+    hparams, method = brain.hparams, brain.hparams.method
     names = [*TUNED, *OF_METHODS.get(method, OF_MASKS), *OF_SCHEDULES.get(method, ())]
     if hasattr(hparams, "mask_source"):  # no setting: what the file of another run's masks says of itself
         names.append("mask_source")
     if method != "dense":
         names += [name for name, usual in USUAL.items() if getattr(hparams, name) != usual]
     named = {name: getattr(hparams, name) for name in names}
+    if "start_sparsity" in named:
+        named["start_sparsity"] = brain.schedule.start
     return {name: list(value) if isinstance(value, list) else value for name, value in named.items()}
 
 

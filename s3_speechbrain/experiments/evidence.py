@@ -14,12 +14,12 @@ import ruamel.yaml
 
 from s3_speechbrain.brains.experiment import VOLATILE
 from s3_speechbrain.brains.precision import AUTO
-from s3_speechbrain.brains.pruning_run import GAP
 from s3_speechbrain.brains.yaml_files import yaml_parser
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.grid import plain
 from s3_speechbrain.experiments.jobs import Job, Plan
 from s3_speechbrain.experiments.settings import APART, ELSEWHERE, builds_on, resolve, settings_key
+from s3_speechbrain.pruning.schedules import GAP
 from s3_speechbrain.report.gather import canonical_name, portable
 from s3_speechbrain.report.metrics import dump, read_metrics, write_text_atomic
 from s3_speechbrain.report.runs import Run
@@ -77,6 +77,8 @@ def recorded_options(run: Run) -> dict[str, Any]:
     if "dense_lr" in config:  # of s3_prune, whose record holds the learning rate of its scores, and no biases
         config = {key: value for key, value in config.items() if key not in ("lr", "biases", "scope")}
         options["lr"] = config.pop("dense_lr")
+    if run["method"] == "baseline_structured_one_shot":  # begins with pretrained weights, whatever is asked for
+        config.pop("start_from", None)
     start = config.get("start_sparsity")
     if start is not None and start == max(0.0, round(config["sparsity"] - GAP, 6)):
         del config["start_sparsity"]

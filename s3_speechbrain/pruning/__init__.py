@@ -15,6 +15,7 @@ Start with `prunable` and `magnitude_masks`. The rooms, in reading order:
 from s3_speechbrain.pruning.files import load_masks, masks_about, save_masks
 from s3_speechbrain.pruning.foreign import check_mask_file, foreign_masks
 from s3_speechbrain.pruning.magnitude import (
+    check_scope,
     check_sparsity,
     magnitude_masks,
     prune_further,
@@ -30,6 +31,7 @@ __all__ = [
     "bake_",
     "check_fit",
     "check_mask_file",
+    "check_scope",
     "check_sparsity",
     "enforce_",
     "enforced_masks",

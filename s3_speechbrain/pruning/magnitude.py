@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable, Mapping
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -51,8 +52,7 @@ def magnitude_masks(
 
 def _rankings(names: Iterable[str], sparsity: float, scope: str) -> list[list[str]]:
     check_sparsity(sparsity)
-    if scope not in SCOPES:
-        raise UserError(f"scope is {scope!r}: choose one of {', '.join(SCOPES)}.")
+    check_scope(scope)
     rankings: dict[int | None, list[str]] = {}
     for name in names:
         rankings.setdefault(layer_index(name) if scope == "layer" else None, []).append(name)
@@ -132,7 +132,13 @@ def removed(masks: Mapping[str, Tensor]) -> int:
     return sum(keep.numel() - int(keep.sum()) for keep in masks.values())
 
 
+def check_scope(scope: str) -> None:
+    """Refuse a ranking that is not in `SCOPES`."""
+    if scope not in SCOPES:
+        raise UserError(f"scope is {scope!r}: choose one of {', '.join(SCOPES)}.")
+
+
 def check_sparsity(sparsity: float) -> None:
-    """Refuse a sparsity outside [0, 1)."""
-    if not 0 <= sparsity < 1:
+    """Refuse what is no number in [0, 1)."""
+    if not isinstance(sparsity, Real) or not 0 <= sparsity < 1:
         raise UserError(f"sparsity {sparsity} is not in [0, 1): it is the fraction removed, 0.5 for half.")

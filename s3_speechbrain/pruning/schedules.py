@@ -1,5 +1,6 @@
 """When to prune and how much, as pure functions of the round or the update number."""
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -7,6 +8,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.pruning.magnitude import check_sparsity
 
 IMP_STEPS = 10  # rounds that would remove everything
+GAP = 0.2  # between PARP-P's first sparsity and its target, unless told otherwise
 
 
 def imp_share(number: int) -> Fraction:
@@ -90,7 +92,7 @@ class ParpSchedule:
 
     def __post_init__(self) -> None:
         check_sparsity(self.sparsity)
-        if self.interval < 1:
+        if not isinstance(self.interval, int) or self.interval < 1:
             raise UserError(f"interval is {self.interval}: give the updates between re-prunes, 1 or more.")
         if self.start is not None:
             check_sparsity(self.start)
@@ -108,27 +110,40 @@ class ParpSchedule:
             return 0
         return max(1, _ceil(Fraction(repr(self.growth)) * self.updates / self.interval))
 
+    @classmethod
+    def growing(
+        cls, sparsity: float, interval: int, updates: int, start: float | None, growth: float
+    ) -> "ParpSchedule":
+        """Return the schedule of PARP-P, which begins `GAP` below the target where `start` is None."""
+        check_sparsity(sparsity)
+        start = max(0.0, round(sparsity - GAP, 6)) if start is None else start
+        return cls(sparsity, interval, updates, start, growth)
+
     def due(self, update: int) -> bool:
         """Tell whether the weights are re-pruned after so many updates."""
         return update > 0 and (update % self.interval == 0 or update == self.updates)
 
-    def check_validations(self, every: int) -> None:
+    def check_validations(self, every: int, languages: int = 1) -> None:
         """Refuse validations between two re-prunes, where the weights are dense.
 
         Parameters
         ----------
         every : int
-            Updates between two validations; the last update is validated too.
+            Updates of one language between two validations; the last update is validated too.
+        languages : int
+            That train together: so many times as many updates lie between two validations.
 
         Raises
         ------
         UserError
             If one would fall there.
         """
-        if every % self.interval and every < self.updates:
-            nearest = max(1, round(every / self.interval)) * self.interval
+        if every * languages % self.interval and every * languages < self.updates:
+            step = self.interval // math.gcd(self.interval, languages)
+            nearest = max(1, round(every / step)) * step
+            each = f" times {languages} languages" * (languages > 1)
             raise UserError(
-                f"valid_every {every} is no multiple of interval {self.interval}, and dev must see re-pruned "
+                f"valid_every {every}{each} is no multiple of interval {self.interval}, and dev must see re-pruned "
                 f"weights: give --valid_every {nearest}"
             )
 

@@ -52,6 +52,8 @@ def ablation(run: Run) -> str:
     usual = USUAL
     if run["method"] == "baseline_small_scratch":
         usual = USUAL | {"structured.scale": "rank", "start_from": "scratch"}
+    if run["method"] == "baseline_structured_one_shot":
+        usual = USUAL | {"start_from": "pretrained"}
     return differences(run, usual)
 
 

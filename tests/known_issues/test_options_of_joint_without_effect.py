@@ -44,6 +44,16 @@ def test_refused(run, capsys, option, message):
     assert message in capsys.readouterr().err
 
 
+def test_the_interval_that_is_advised_is_taken(run, capsys):
+    options = ("--interval=2", "--total_updates=40", "--languages=[en, fr]")
+    with pytest.raises(
+        SystemExit
+    ):  # the advice counted the updates of all languages, the option those of one
+        run(*options, "--interval=4", "--valid_every=3")
+    assert "valid_every 3 times 2 languages is no multiple of interval 4" in capsys.readouterr().err
+    run(*options, "--interval=4", "--valid_every=4")
+
+
 def test_a_validation_after_every_update_of_each_language(run, tmp_path):
     run("--interval=2", "--valid_every=1")  # of each: after 2 of both, where the weights are re-pruned
     assert masks_about(tmp_path / "run" / "mask.safetensors")["method"] == "parp_joint"

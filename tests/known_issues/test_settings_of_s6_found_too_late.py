@@ -50,6 +50,12 @@ def test_a_detector_of_another_size_is_stored_with_its_size(go, tmp_path):
         ("salad.yaml", ["--keep_ratio=0.001"], "give a fraction from 0.01 to 1"),
         ("safari.yaml", ["--budget=total_macs", "--keep=0.1"], "keep 0.1 cannot be met"),
         ("demo.yaml", ["--budget=total_macs", "--keep=0.1"], "keep 0.1 cannot be met"),
+        (
+            "safari.yaml",
+            ["--strategy=no_adjust", "--distil=1.0"],
+            "distil needs a dense teacher and is for SAFARI",
+        ),
+        ("safari.yaml", ["--strategy=one_shot", "--teacher_run=/nowhere"], "teacher_run has no effect"),
         ("demo.yaml", ["--selector=merge", *CHANNELS], "merge reads the channels"),
         ("demo.yaml", ["--selector=conv", *CHANNELS], "conv reads the channels"),
     ],
@@ -67,3 +73,16 @@ def test_a_teacher_with_another_head_is_named(go, tmp_path, capsys):
     with pytest.raises(SystemExit):
         go("salad.yaml", "run", DETECTOR, teacher, "--head={hidden: [8]}")
     assert "teacher_run has another head" in capsys.readouterr().err
+
+
+def test_one_shot_says_what_it_ranks(go):
+    """It ranks pretrained weights, and its record said that it began with its teacher."""
+    assert go("safari.yaml", "run", "--strategy=one_shot")["config"]["start_from"] == "pretrained"
+
+
+def test_other_scores_are_other_methods(go):
+    """Baselines that rank by contribution stood among those that rank by magnitude."""
+    record = go(
+        "safari.yaml", "run", "--strategy=no_adjust", "--score=contribution", "--begin=0.5", "--until=0.5"
+    )
+    assert record["method"] == "baseline_structured_no_adjust_by_contribution"

@@ -50,12 +50,10 @@ def first_masks(
 
 def parp_schedule(hparams: dict) -> ParpSchedule | None:
     """Return when weights are re-pruned, with a growing sparsity for PARP-P; None for other methods."""
-    if hparams["method"] not in ("parp", "parp_p"):
-        return None
-    start = hparams["start_sparsity"] if hparams["method"] == "parp_p" else None
-    return ParpSchedule(
-        hparams["sparsity"], hparams["interval"], hparams["updates"], start, hparams["growth"]
-    )
+    length = hparams["sparsity"], hparams["interval"], hparams["updates"]
+    if hparams["method"] == "parp_p":
+        return ParpSchedule.growing(*length, hparams["start_sparsity"], hparams["growth"])
+    return ParpSchedule(*length) if hparams["method"] == "parp" else None
 
 
 @tell_user_errors
