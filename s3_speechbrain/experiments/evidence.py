@@ -77,7 +77,9 @@ def recorded_options(run: Run) -> dict[str, Any]:
     if "dense_lr" in config:  # of s3_prune, whose record holds the learning rate of its scores, and no biases
         config = {key: value for key, value in config.items() if key not in ("lr", "biases", "scope")}
         options["lr"] = config.pop("dense_lr")
-    if run["method"] == "baseline_structured_one_shot":  # begins with pretrained weights, whatever is asked for
+    if (
+        run["method"] == "baseline_structured_one_shot"
+    ):  # begins with pretrained weights, whatever is asked for
         config.pop("start_from", None)
     start = config.get("start_sparsity")
     if start is not None and start == max(0.0, round(config["sparsity"] - GAP, 6)):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from s3_speechbrain.report.main_table import CORPUS
 from s3_speechbrain.report.paired import Difference, compare, paired, sign_test
 from s3_speechbrain.report.runs import Evidence, Setting
 from s3_speechbrain.report.scatter import Scatters
@@ -84,6 +85,13 @@ class Fact:
 
 Part = Comparison | Fact
 
+# what grids are given, where it is something else than the corpus of the main table
+GIVEN = {
+    "more_languages": "--data kerstin=PATH --data nemo=PATH --data bd-4sk-asr=PATH",
+    "text": "--data movie=PATH",
+    "whisper": f"--data {CORPUS}=PATH --data bd-4sk-asr=PATH --source whisper-base-encoder=PATH",
+}
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -101,8 +109,8 @@ class Claim:
         The claim.
     published : str
         Numbers that the paper reports, with their source.
-    grid : str
-        The experiments that make the evidence.
+    grids : tuple of str
+        The experiments that make the evidence, the main ones first.
     parts : callable
         Evidence to comparisons and facts.
     explanation : str
@@ -110,9 +118,7 @@ class Claim:
     goal : str
         What this project aims at, where it is another number than the paper's.
     after : str
-        A command to run after the grid, where one is needed.
-    corpus : str
-        What the grid runs on.
+        A command to run after the grids, where one is needed.
     """
 
     name: str
@@ -120,19 +126,20 @@ class Claim:
     paper: str
     sentence: str
     published: str
-    grid: str
+    grids: tuple[str, ...]
     parts: Callable[[Evidence], Sequence[Part]]
     explanation: str
     goal: str = ""
     after: str = ""
-    corpus: str = "prompts"
 
     @property
-    def command(self) -> str:
-        """The command that makes the evidence."""
-        return (
-            f"python -m s3_speechbrain.experiments run experiments/{self.grid}.yaml --data {self.corpus}=PATH"
-        )
+    def commands(self) -> list[str]:
+        """The commands that make the evidence."""
+        run = "python -m s3_speechbrain.experiments run"
+        found = [
+            f"{run} experiments/{grid}.yaml {GIVEN.get(grid, f'--data {CORPUS}=PATH')}" for grid in self.grids
+        ]
+        return [*found, *([self.after] if self.after else [])]
 
 
 def verdict_of(difference: Difference, margin: float = 0.0) -> str:

@@ -137,7 +137,7 @@ def _overview_row(found: Judged) -> list[str]:
         _ours(part),
         _behind(difference) if difference else part.behind if isinstance(part, Fact) else "",
         _test(difference) if difference else "",
-        "<br>".join(f"`{line}`" for line in (claim.command, claim.after) if line),
+        "<br>".join(f"`{line}`" for line in claim.commands),
     ]
 
 
@@ -183,10 +183,9 @@ def _body(found: Judged) -> str:
         blocks.append(_sides_table(sides))
     if found.parts:
         blocks.append(_parts_table(found.parts))
-    lines = [claim.command, *([claim.after] if claim.after else [])]
     whole = found.parts and all(part.verdict != MISSING for part in found.parts)
     title = "Measured with:" if whole else "What is not measured:"
-    blocks.append(f"{title}\n\n```bash\n" + "\n".join(lines) + "\n```")
+    blocks.append(f"{title}\n\n```bash\n" + "\n".join(claim.commands) + "\n```")
     return "\n\n".join(blocks)
 
 

@@ -198,7 +198,7 @@ PARP = (
         "as good as dense finetuning, and PARP-P is better at 0.9",
         "-10.9 and -12.6 WER (absolute) against the full model on 10 min of LibriSpeech without a language model "
         "(abstract)",
-        "pruning",
+        ("pruning", "masks_against_weights"),
         parp_beats_others,
         "Lengths are those of the last training: OMP and IMP train on top of others (see the updates), so PARP with "
         "as many updates in all stands beside OMP; the paper's dense model keeps its transformer frozen for 10,000 "
@@ -210,7 +210,7 @@ PARP = (
         PAPER_NAME,
         "Masks of other languages are nearly as good as a language's own once PARP adjusts them",
         "no loss at sparsity 0.8 over ten languages (abstract, job scripts); fixed masks lose",
-        "cross_lingual",
+        ("cross_lingual",),
         foreign_masks_serve,
         "The masks of all other languages count together, as if they were seeds.",
     ),
@@ -220,7 +220,7 @@ PARP = (
         PAPER_NAME,
         "One subnetwork serves several languages",
         "one run for ten languages (abstract); its table is not verified",
-        "many_languages",
+        ("many_languages", "masks_against_weights"),
         one_subnetwork_serves,
         "The dense model for all languages has the same pooled training; one model per language is the costlier way.",
     ),
@@ -230,7 +230,7 @@ PARP = (
         PAPER_NAME,
         "Masks of different languages overlap more than chance",
         '"high overlap" for all pairs (figure; its values are not verified)',
-        "cross_lingual",
+        ("cross_lingual",),
         masks_overlap,
         "Chance is what two random masks of the same sparsity in every matrix share; masks that start from the same "
         "weights overlap for that reason already, which the null hypothesis of the file tells.",
@@ -243,10 +243,9 @@ PARP = (
         PAPER_NAME,
         "PARP works for text encoders too",
         "BERT and XLNet (abstract); tasks and numbers are not verified",
-        "text",
+        ("text",),
         text_encoders_too,
         "Error is the share of wrong labels; PARP has to be as good as dense finetuning at the smallest sparsity and "
         "better than the others at each.",
-        corpus="movie",
     ),
 )

@@ -213,7 +213,7 @@ S6_DAMON = (
         "SALAD costs little at half of the tokens, and beats down-sampling, uniform and random skipping, voice "
         "activity detection, blank skipping and merging at the same keep ratio",
         "no number verified; the reviewers asked for these baselines (reviews)",
-        "tokens",
+        ("tokens", "ablations", "masks_against_weights"),
         fewer_tokens,
         "A student trains on after its teacher, so dense finetuning with as many updates in all is what it costs "
         "against; the realised keep ratios are in the section on fewer tokens.",
@@ -225,7 +225,7 @@ S6_DAMON = (
         PAPER_NAME,
         "SAFARI beats both structured PARPs, one-shot magnitude, random units and no adjusting within the same budget",
         "no number verified; a reviewer suspects the PARP baseline (reviews)",
-        "structures",
+        ("structures", "masks_against_weights"),
         fewer_structures,
         "All keep half of the heads' and neurons' parameters after equally many updates in all; all but one-shot "
         "magnitude and the network from scratch prune the same dense teacher.",
@@ -237,7 +237,7 @@ S6_DAMON = (
         PAPER_NAME,
         "Fewer tokens and fewer structures together make the network faster at a bounded loss",
         "1.5 times the speed at 1.1 times the WER with 2/3 of the parameters, 2 times at 1.5 times with half (reviews)",
-        "tokens_and_structures",
+        ("tokens_and_structures", "tokens", "masks_against_weights"),
         both_together,
         "Each operating point asks for the error against dense finetuning of as many updates and for the speed; the "
         "goal is judged beside it.",
@@ -250,7 +250,7 @@ S6_DAMON = (
         "What the reviewers doubted stands up when it is taken apart: growth by gradient, which blanks are salient, "
         "the cut behind the positions, unlabelled data, detectors of other domains",
         "not in the paper (reviews ask for it)",
-        "ablations",
+        ("ablations", "structures", "tokens"),
         reviewers_ablations,
         "Each row takes one part away; a cut or a foreign detector may cost the noise of a training.",
     ),
