@@ -22,7 +22,7 @@ from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, manifests_
 from s3_speechbrain.report.paired import DRAWS, Difference
 from s3_speechbrain.report.runs import Evidence, mean_over
 from s3_speechbrain.report.scatter import Scatter, Scatters, taught
-from s3_speechbrain.report.schema import error_name
+from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.tables import Table, markdown, number, number_range, spread
 
 CLAIMS = (*S3_ROUTER, *PARP, *S6_DAMON)
@@ -208,8 +208,10 @@ def _contenders(compared: Sequence[Comparison]) -> list[Contender]:
 def _sides_table(sides: Sequence[Contender]) -> str:
     places = list(dict.fromkeys(place for side in sides for place in side.settings))
     name = error_name(next(iter(sides[0].settings.values())).first)
+    precisions = [_precisions(side) for side in sides]
+    told = len(set(precisions)) > 1  # where all are equal there is nothing to compare
     rows = []
-    for side in sides:
+    for side, precision in zip(sides, precisions, strict=True):
         settings = [side.settings.get(place) for place in places]
         present = [setting for setting in settings if setting]
         dotted = f"test.{error_name(present[0].first)}"
@@ -219,9 +221,16 @@ def _sides_table(sides: Sequence[Contender]) -> str:
                 *(spread(setting.error("test") if setting else None) for setting in settings),
                 spread(mean_over(settings, dotted)),
                 number_range([run["cost"]["updates"] for setting in present for run in setting.runs], 0),
+                *([precision] * told),
             ]
         )
-    return markdown(Table([f"test {name}", *places, "mean", "updates, all stages"], rows))
+    header = [f"test {name}", *places, "mean", "updates, all stages", *(["computed in"] * told)]
+    return markdown(Table(header, rows))
+
+
+def _precisions(side: Contender) -> str:
+    runs = [run for setting in side.settings.values() for run in setting.runs]
+    return ", ".join(sorted({value_of(run, "config.precision", "") for run in runs}))
 
 
 def _parts_table(parts: Sequence[Part]) -> str:

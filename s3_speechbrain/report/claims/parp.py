@@ -212,7 +212,8 @@ PARP = (
         "no loss at sparsity 0.8 over ten languages (abstract, job scripts); fixed masks lose",
         ("cross_lingual",),
         foreign_masks_serve,
-        "The masks of all other languages count together, as if they were seeds.",
+        "The masks of all other languages count together, as if they were seeds. Updates are those of the run and of "
+        "the dense run that it made its own mask with; what made a mask that was read from a file is not counted.",
     ),
     Claim(
         "one_subnetwork",

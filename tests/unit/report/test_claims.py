@@ -299,6 +299,20 @@ def test_a_test_over_utterances_is_called_so_without_an_interval(told, monkeypat
     assert "(sign flips)" in row
 
 
+def test_the_precision_is_told_where_sides_differ_in_it(told):
+    def table(*precisions):
+        masks, dense = (
+            told(20, method=method, recipe=recipe, config={"precision": precision})
+            for (method, recipe), precision in zip(
+                (("mask", "mask_finetuning"), ("dense", "finetuning")), precisions, strict=True
+            )
+        )
+        return claims(Evidence((masks, dense), {}))
+
+    assert "computed in" not in table("fp32", "fp32")
+    assert "| updates, all stages | computed in |" in table("fp32", "bf16")
+
+
 def test_every_command_behind_a_claim_is_shown(told):
     masks, dense = told(20, config={}), told(25, method="dense", recipe="finetuning", config={})
     text = claims(Evidence((masks, dense), {}))
