@@ -13,8 +13,15 @@ class UserError(ValueError):
     """A mistake that the user can mend; the message is one line and says what to do next."""
 
 
+def told_of_place(error: OSError) -> str:
+    """Say in one line which file or folder the system refuses, and why."""
+    return f"{error.filename}: {error.strerror}; give a place that exists and can be read and written"
+
+
 def tell_user_errors(main: Callable[P, R]) -> Callable[P, R]:
     """Make a command print a `UserError` as one line and leave with status 2, without a traceback.
+
+    So does it tell of a file or folder that the system refuses to read or write.
 
     Parameters
     ----------
@@ -33,6 +40,10 @@ def tell_user_errors(main: Callable[P, R]) -> Callable[P, R]:
             return main(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            print(f"error: {told_of_place(error)}", file=sys.stderr)
+        sys.exit(2)
 
     return guarded

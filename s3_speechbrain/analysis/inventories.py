@@ -133,6 +133,8 @@ def relate(found: Mapping[str, Any], texts: Mapping[str, Iterable[str]], cache: 
     UserError
         If fewer than three languages have masks and transcripts, or a measure is not defined for two of them.
     """
+    if not isinstance(found.get("masks"), list):
+        raise UserError("the file of overlaps holds no masks: give the overlap.json that `overlap` writes")
     with_masks = {masks.get("language") for masks in found["masks"]}
     languages = sorted(with_masks & texts.keys())
     if len(languages) < 3:

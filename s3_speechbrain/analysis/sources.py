@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from speechbrain.utils.checkpoints import Checkpointer
 from torch import Tensor
 
@@ -107,7 +108,14 @@ def _mask_file(folder: Path) -> Path:
         return folder / MASK_FILE
     if (folder / CHECKPOINTS).is_dir():
         for key in ("CER", "PER"):  # what the run chose its checkpoint by
-            best = Checkpointer(folder / CHECKPOINTS).find_checkpoint(min_key=key)
+            try:
+                best = Checkpointer(folder / CHECKPOINTS).find_checkpoint(min_key=key)
+            except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+                reason = " ".join(str(error).split())[:100]
+                raise UserError(
+                    f"the checkpoints of {folder} cannot be read ({reason}): copy them again, or run again what made "
+                    "them"
+                ) from None
             if best is not None and (best.path / "trained.ckpt").is_file():
                 return best.path / "trained.ckpt"
     raise UserError(f"{folder} has neither {MASK_FILE} nor a checkpoint: give the output folder of a run")

@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import ruamel.yaml
@@ -58,6 +58,22 @@ VOLATILE = frozenset(
         "ckpt_interval_steps",
         "save_model",
     }
+)
+
+# Numbers that are null by default; others are told by their defaults.
+NUMBERS_OR_NULL = frozenset(
+    {
+        "dropout",
+        "head_lr",
+        "limit",
+        "recall",
+        "round_lr",
+        "score_lr",
+        "start_sparsity",
+        "threads",
+        "total_updates",
+    }
+    | {"train_minutes", "train_rows"}
 )
 
 
@@ -164,7 +180,7 @@ def _help_if_asked(argv: Sequence[str]) -> None:
 
 def _resolve(argv: Sequence[str]) -> tuple[io.StringIO, str, RunOptions]:
     _help_if_asked(argv)
-    _refuse_equals_signs(argv)
+    _refuse_signs(argv)
     file, run_opts, overrides = sb.parse_arguments(list(argv))
     # SpeechBrain takes its own options past the YAML file, which lists some of them: it says what they are, too
     own = {name: getattr(run_opts, name) for name in sorted(run_opts.overridden_args)}
@@ -174,12 +190,15 @@ def _resolve(argv: Sequence[str]) -> tuple[io.StringIO, str, RunOptions]:
     return stream, resolved, run_opts
 
 
-def _refuse_equals_signs(argv: Sequence[str]) -> None:
-    """Refuse a value with an equals sign in it, which SpeechBrain's parser would turn into a blank."""
+def _refuse_signs(argv: Sequence[str]) -> None:
+    """Refuse a value with an equals sign, which SpeechBrain's parser turns into a blank, or what YAML cuts off."""
     for word in argv:
         value = word.partition("=")[2] if word.startswith("--") else word
-        if "=" in value:
-            raise UserError(f"{word}: a value on the command line may hold no '='; write it into a YAML file")
+        sign = next((sign for sign in ("=", " #") if sign in value), None)
+        if sign:
+            raise UserError(
+                f"{word}: a value on the command line may hold no {sign!r}; write it into a YAML file"
+            )
 
 
 def compose(file: Path, command_line: str = "", own: Mapping | None = None) -> io.StringIO:
@@ -205,12 +224,14 @@ def compose(file: Path, command_line: str = "", own: Mapping | None = None) -> i
         The YAML text; its ``name`` is the full file, so that ``!include:`` finds its neighbours.
     """
     *variants, (file, tree) = read_chain(file)
+    numbers = {key for key, value in tree.items() if _is_number(value)} | NUMBERS_OR_NULL
     for place, overrides in reversed(variants):
         tree.update(options_added(place, overrides)[1])
         merge(tree, {key: value for key, value in overrides.items() if key not in (BASE, ADD)}, file)
     merge(tree, _parse_command_line(command_line), file)
     tree.update({key: value for key, value in (own or {}).items() if key in tree})
     _require_values(tree)
+    _require_numbers(tree, numbers)
     stream = io.StringIO()
     yaml_parser().dump(tree, stream)
     stream.seek(0)
@@ -315,6 +336,18 @@ def _require_values(tree: Mapping) -> None:
         raise UserError(
             "missing " + ", ".join(f"--{key}" for key in missing) + "; add it to the command line"
         )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _require_numbers(tree: Mapping, names: Collection[str]) -> None:
+    """Refuse a word where a number stands by default; a list or mapping may stand for several."""
+    for name in names:
+        if isinstance(tree.get(name), str) and not tag_of(tree[name]):
+            without = " or null" * (name in NUMBERS_OR_NULL)
+            raise UserError(f"{name} is {str(tree[name])!r}: give a number{without}")
 
 
 def _require_device(run_opts: RunOptions) -> None:

@@ -81,7 +81,13 @@ class RandomState:
     @mark_as_saver
     def save(self, path: Path) -> None:
         """Write the generators' states."""
-        state = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
+        kind, keys, *rest = np.random.get_state()
+        version, words, gauss = random.getstate()
+        state = {
+            "torch": torch.get_rng_state(),
+            "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), *rest],
+            "python": [version, list(words), gauss],
+        }
         if torch.cuda.is_available():
             state["cuda"] = torch.cuda.get_rng_state()
         torch.save(state, path)
@@ -90,11 +96,12 @@ class RandomState:
     def load(self, path: Path, end_of_epoch: bool = True) -> None:
         """Restore the generators' states."""
         del end_of_epoch
-        # Written by this class; numpy's and Python's states are tuples that weights_only refuses.
-        state = torch.load(path, map_location="cpu", weights_only=False)
+        state = torch.load(path, map_location="cpu", weights_only=True)  # runs nothing, whoever wrote it
         torch.set_rng_state(state["torch"])
-        np.random.set_state(state["numpy"])
-        random.setstate(state["python"])
+        kind, keys, *rest = state["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+        version, words, gauss = state["python"]
+        random.setstate((version, tuple(words), gauss))
         if torch.cuda.is_available() and "cuda" in state:
             torch.cuda.set_rng_state(state["cuda"])
         if get_rank():

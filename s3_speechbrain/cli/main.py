@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from s3_speechbrain import __version__
 from s3_speechbrain.cli import bench, inspect, prepare, publish, report, transcribe
 from s3_speechbrain.cli.options import printable
-from s3_speechbrain.errors import UserError
+from s3_speechbrain.errors import UserError, told_of_place
 
 COMMANDS = {
     "transcribe": transcribe,
@@ -83,4 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {printable(told_of_place(error))}", file=sys.stderr)
         return 1

@@ -51,9 +51,9 @@ def place_of(name: str) -> tuple[str, str] | None:
 def unpack(archive: Path, cache: Path, languages: Collection[str], progress: bool = True) -> set[str]:
     """Unpack the tables and clips of some languages to ``<cache>/<locale>/``.
 
-    A file appears under its name only when it is whole, and one that is there with the right size is not
-    written again, so a killed run goes on where it stopped. A finished language leaves a mark with the
-    archive's name, size and time, and is not unpacked twice.
+    A file appears under its name only when it is whole. A mark with the archive's name, size and time says whose
+    files they are: of the same archive, those with the right size are not written again, so a killed run goes on
+    where it stopped, and a finished language is not unpacked twice; those of another archive are replaced.
 
     Parameters
     ----------
@@ -78,7 +78,9 @@ def unpack(archive: Path, cache: Path, languages: Collection[str], progress: boo
     """
     status = archive.stat()
     mark = {"archive": archive.name, "bytes": status.st_size, "mtime": int(status.st_mtime)}
+    begun = {**mark, "unfinished": True}
     done = {name for name in languages if _read_mark(cache / name) == mark}
+    ours = {name for name in languages if _read_mark(cache / name) in (mark, begun)}
     if done == set(languages):
         return done
     found: set[str] = set()
@@ -92,7 +94,13 @@ def unpack(archive: Path, cache: Path, languages: Collection[str], progress: boo
         try:
             with _decompress(stream, archive.name) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
                 for member in tar:
-                    found |= _unpack_member(tar, member, cache, languages)
+                    place = _place(member, cache, languages)
+                    if place is None:
+                        continue
+                    if place[0] not in found:  # whatever happens from here on, the folder is of this archive
+                        found.add(place[0])
+                        write_json(cache / place[0] / _MARK, begun)
+                    _unpack_member(tar, member, cache.joinpath(*place), place[0] in ours)
                 # The end of a cut archive looks like any other to tarfile; reading on makes the decompressor tell.
                 while plain.read(1 << 20):
                     pass
@@ -101,6 +109,10 @@ def unpack(archive: Path, cache: Path, languages: Collection[str], progress: boo
                 f"{archive} holds an unsafe entry ({error}): do not trust it, download it again"
             ) from error
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+            if isinstance(error, OSError) and error.filename is not None:
+                raise UserError(
+                    f"cannot unpack into {cache} ({error.strerror}): give a place that can be written"
+                ) from error
             raise UserError(
                 f"{archive} is damaged or cannot be unpacked ({error}): check the free space, download it "
                 f"again and rerun"
@@ -127,21 +139,21 @@ def _decompress(stream: IO[bytes], name: str) -> AbstractContextManager[IO[bytes
     return opener(stream, "rb") if opener else nullcontext(stream)
 
 
-def _unpack_member(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, cache: Path, languages: Collection[str]
-) -> set[str]:
+def _place(member: tarfile.TarInfo, cache: Path, languages: Collection[str]) -> tuple[str, str] | None:
+    """Return the locale and the path of a member that is wanted."""
     # The filter raises on absolute paths, "..", links to outside and devices, whatever the member is for.
     tarfile.data_filter(member, str(cache))
     place = place_of(member.name)
-    if place is None or place[0] not in languages or not member.isfile():
-        return set()
-    target = cache / place[0] / place[1]
-    # Tables differ between releases under one name and are small; clips never change under theirs.
-    if target.name in TABLES or not (target.is_file() and target.stat().st_size == member.size):
-        content = tar.extractfile(member)
-        if content is not None:
-            _write_whole(content, target)
-    return {place[0]}
+    return place if place is not None and place[0] in languages and member.isfile() else None
+
+
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, ours: bool) -> None:
+    """Write a member, unless it is there already; clips of another archive may have its name and size."""
+    if ours and target.is_file() and target.stat().st_size == member.size:
+        return
+    content = tar.extractfile(member)
+    if content is not None:
+        _write_whole(content, target)
 
 
 def _write_whole(content: IO[bytes], target: Path) -> None:

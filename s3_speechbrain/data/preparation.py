@@ -298,7 +298,13 @@ def _report(
 def _main_reasons(report: Mapping[str, Any], split: str) -> str:
     facts = report["splits"][split]
     reasons = sorted(facts["dropped"].items(), key=lambda item: -item[1])[:3]
-    hint = "; disjoint_sentences=False keeps these" if "sentence_in_other_split" in dict(reasons) else ""
+    if not facts["rows"]:
+        return "it lists no clips: move some of train or validated.tsv there, of speakers that train has not"
+    hint = (
+        "; disjoint_sentences: False (--keep_shared_sentences) keeps these"
+        if "sentence_in_other_split" in dict(reasons)
+        else ""
+    )
     if facts["not_drawn"]:
         hint += "; train_minutes is shorter than the first clip drawn"
     return f"{facts['rows']} rows" + "".join(f", {count} {reason}" for reason, count in reasons) + hint

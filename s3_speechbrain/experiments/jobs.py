@@ -157,6 +157,8 @@ def _job(grid: Grid, cell: Cell, root: Path, made: dict[int, Job], above: tuple[
         settings = resolve(root / "recipes" / cell.recipe, cell.file, given, cell.program)
     except UserError as error:
         raise UserError(f"{grid.name}: {cell.entry}: {error}") from None
+    if not isinstance(settings.get("seed", 1), int):
+        raise UserError(f"{grid.name}: {cell.entry}: seed is {settings['seed']!r}: give whole numbers")
     if settings.get("mode") == "independent":
         raise UserError(
             f"{grid.name}: {cell.entry}: mode independent is a run per language: vary language with another recipe"

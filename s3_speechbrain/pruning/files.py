@@ -135,16 +135,18 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise UserError(
+                    f"{path} holds no masks of this project: give the mask.safetensors of a finished run."
+                )
             names = list(file.keys())  # no mapping
             if any(file.get_slice(name).get_dtype() != "U8" for name in names):
                 raise _damaged(path, "its masks are no packed bits")
             packed = {name: file.get_tensor(name) for name in names}
+    except UserError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, " ".join(str(error).split())) from None
-    if metadata.get("format") != FORMAT:
-        raise UserError(
-            f"{path} holds no masks of this project: give the mask.safetensors of a finished run."
-        )
     return metadata, packed
 
 

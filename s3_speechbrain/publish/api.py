@@ -119,6 +119,8 @@ def publish(
     found, destination = find_source(run), Path(destination)
     place = _place(destination)
     check_clips(clips)
+    if hub is not None and not is_repository(hub):
+        raise UserError(f"{hub!r} is no name of a repository: give --hub OWNER/NAME")
     kind = WHOLE if found.kind != BANK else MASKS if language is None else BAKED
     own = {"language": language, "source": source, "backbone": backbone, "revision": revision}
     stored = None if dtype == "float32" else dtype

@@ -140,9 +140,10 @@ def _usage(address: str, sound: str, ways: Sequence[str], language: str | None) 
             f'print(asr.transcribe_file("{sound}"))\n```\n'
         ),
         "transformers": (
-            "## Use it with plain transformers\n\n```python\nfrom transformers import pipeline\n\n"
+            "## Use it with plain transformers\n\n```python\nimport soundfile\nfrom transformers import pipeline\n\n"
             f'recognise = pipeline("automatic-speech-recognition", model={model})\n'
-            f'print(recognise("{sound}")["text"])\n```\n'
+            f'samples, rate = soundfile.read("{sound}", dtype="float32")  # a file\'s name would need ffmpeg\n'
+            'print(recognise({"raw": samples, "sampling_rate": rate})["text"])\n```\n'
         ),
     }
     return [texts[way] for way in ways]

@@ -70,8 +70,8 @@ def find_source(folder: str | Path) -> Source:
             return Source(BANK, place, _run_around(place), _bank_metrics(place))
     if any(folder.glob("*metrics.json")) or any(folder.glob("*/metrics.json")):
         raise UserError(
-            f"{folder} holds results but no model: run it again with --save_model True (its checkpoint is used), "
-            "or give one of its languages"
+            f"{folder} holds results but no model: run it again with --save_model True in a new folder, or give one "
+            "of its languages"
         )
     raise UserError(f"{folder} holds no model and no mask bank: give the folder of a finished run")
 

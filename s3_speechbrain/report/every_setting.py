@@ -11,6 +11,10 @@ from s3_speechbrain.report.sweep import masked_share
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
 
 PAGE = "docs/every_setting.md"
+GENERATED = (
+    "Generated from the files in `evidence/` by `python -m s3_speechbrain.report results`; change the evidence, not "
+    "this page."
+)
 ABSENT = "-"
 HEADER = ["backbone", "corpus", "language", "method", "training", "differs in", "sparsity", "seeds"]
 HEADER += ["dev CER/PER", "test CER/PER", "test WER", "bytes"]
@@ -115,8 +119,7 @@ def every_setting_page(evidence: Evidence) -> str:
         "\n\n".join(
             [
                 "# Every setting",
-                "Generated from the files in `evidence/` by `python -m s3_speechbrain.report results`; change the "
-                "evidence, not this page. Error rates are in percent; what they mean: [RESULTS.md](../RESULTS.md).",
+                f"{GENERATED} Error rates are in percent; what they mean: [RESULTS.md](../RESULTS.md).",
                 every_run(evidence),
             ]
         )

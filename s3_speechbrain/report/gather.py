@@ -53,7 +53,10 @@ def canonical_name(run: Run) -> Path:
 
 def export_name(record: Mapping[str, Any]) -> Path:
     """Return where the record of an export belongs below `evidence/`: ``export/`` and the name of its run."""
-    parts = [part for part in record["run"].split("/") if part.strip(".")]
+    run = record.get("run")
+    parts = [part for part in run.split("/") if part.strip(".")] if isinstance(run, str) else []
+    if not parts:
+        raise UserError("a record of an export does not name its run: export again, or leave its folder out")
     return Path(EXPORTS, *parts[:-1], f"{parts[-1]}.json")
 
 

@@ -78,9 +78,11 @@ def read_json(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it and run the recipe again") from None
+        raise UserError(
+            f"{path} is not valid JSON ({error}); copy it again, or run again what made it"
+        ) from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object; delete it and run the recipe again")
+        raise UserError(f"{path} holds no JSON object; copy it again, or run again what made it")
     return content
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.cross_lingual import cross_lingual_figures
-from s3_speechbrain.report.every_setting import PAGE, every_setting_page, where_every_setting_is
+from s3_speechbrain.report.every_setting import GENERATED, PAGE, every_setting_page, where_every_setting_is
 from s3_speechbrain.report.metrics import write_text_atomic
 from s3_speechbrain.report.multilingual import FIGURE, bytes_curves
 from s3_speechbrain.report.pareto import pareto_figures
@@ -117,8 +117,7 @@ def results_page(evidence: Evidence) -> str:
     """Return the whole of RESULTS.md."""
     blocks = [
         "# Results",
-        "Generated from the files in `evidence/` by `python -m s3_speechbrain.report results`; change the "
-        "evidence, not this page. Error rates are in percent. An empty cell is a run that has not been made.",
+        f"{GENERATED} Error rates are in percent. An empty cell is a run that has not been made.",
     ]
     for number, (title, name) in enumerate(PARTS, start=1):
         blocks += [f"## {number}. {title}", SECTIONS[name](evidence)]
@@ -190,10 +189,21 @@ def build(root: str | Path = ".", evidence_folder: str | Path | None = None) -> 
     Raises
     ------
     UserError
-        If an evidence file or a marker is wrong; nothing is written then.
+        If there is no evidence, one of its files or a marker is wrong, or a page to be written is of somebody else;
+        nothing is written then.
     """
     root = Path(root)
-    evidence = load_evidence(evidence_folder or root / "evidence")
+    folder = Path(evidence_folder or root / "evidence")
+    if not folder.is_dir():
+        raise UserError(
+            f"no evidence in {folder}: give the folder that gathered runs are in, with --evidence"
+        )
+    for path in (root / "RESULTS.md", root / PAGE):
+        if path.is_file() and GENERATED not in path.read_text(encoding="utf-8"):
+            raise UserError(
+                f"{path} was not made by this command and would be replaced: move it, or give --root"
+            )
+    evidence = load_evidence(folder)
     changed = []
     for path, text in pages(root, evidence).items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

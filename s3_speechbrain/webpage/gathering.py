@@ -98,6 +98,8 @@ def gather(places: Sequence[str | Path], clips: int = CLIPS) -> list[Run]:
 
 def _files(place: Path) -> list[Path]:
     if place.is_file():
+        if place.suffix != ".json":
+            raise UserError(f"{place} is no run: give its output folder, or its {METRICS}")
         return [place]
     if not place.is_dir():
         raise UserError(f"no folder {place}: give finished runs, or folders that hold some")

@@ -31,6 +31,23 @@ def test_a_run_whose_stage_is_complete_has_started(tmp_path):
         begin(tmp_path, "--seed=2")
 
 
+@pytest.mark.parametrize("words", [["--name=run #2"], ["--name", "run #2"]])
+def test_a_hash_sign_in_a_value_is_refused_as_the_rest_would_be_cut_off(tmp_path, words):
+    with pytest.raises(UserError, match="may hold no ' #'"):
+        begin(tmp_path, *words)
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"), [("seed", "give a number$"), ("limit", "give a number or null$")]
+)
+def test_a_word_instead_of_a_number_is_told(tmp_path, option, hint):
+    with (tmp_path / "more.yaml").open("w") as file:
+        file.write("base: tiny.yaml\nadd: {limit: null}\n")
+    begin(tmp_path)
+    with pytest.raises(UserError, match=f"{option} is 'None': {hint}"):
+        start([str(tmp_path / "more.yaml"), f"--{option}=None"])
+
+
 @pytest.mark.parametrize("words", [["--name=lr=0.1"], ["--name", "lr=0.1"]])
 def test_an_equals_sign_in_a_value_is_refused_as_it_would_become_a_blank(tmp_path, words):
     with pytest.raises(UserError, match="may hold no '='"):
