@@ -194,7 +194,8 @@ def _refuse_signs(argv: Sequence[str]) -> None:
     """Refuse a value with an equals sign, which SpeechBrain's parser turns into a blank, or what YAML cuts off."""
     for word in argv:
         value = word.partition("=")[2] if word.startswith("--") else word
-        sign = next((sign for sign in ("=", " #") if sign in value), None)
+        quoted = value.startswith(('"', "'"))
+        sign = "=" if "=" in value else " #" if " #" in value and not quoted else None
         if sign:
             raise UserError(
                 f"{word}: a value on the command line may hold no {sign!r}; write it into a YAML file"

@@ -33,6 +33,7 @@ class S6Run(TokenRun, StructuredRun):
     """One run that shortens sequences and then prunes on them; see the two for the settings."""
 
     brain = S6Brain
+    selects_tokens = True
 
     def __init__(self, hparams: Mapping, corpus: Corpus, run_opts: RunOptions) -> None:
         selector = hparams["tokens"].selector

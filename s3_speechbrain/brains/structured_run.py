@@ -24,6 +24,8 @@ class StructuredRun(StagedRun):
     Further settings are the keys of ``recipes/CommonVoice/s6_damon/hparams/safari.yaml``.
     """
 
+    selects_tokens = False  # a teacher serves these in any case
+
     def __init__(self, hparams: Mapping, corpus: Corpus, run_opts: RunOptions) -> None:
         super().__init__(hparams, corpus, run_opts)
         self.config: StructuredConfig = hparams["structured"]
@@ -34,7 +36,7 @@ class StructuredRun(StagedRun):
             raise UserError(
                 "distil needs a dense teacher and is for SAFARI alone: use --start_from teacher --strategy safari"
             )
-        if hparams["teacher_run"] and not self.begins_with_teacher:
+        if hparams["teacher_run"] and not (self.begins_with_teacher or self.selects_tokens):
             raise UserError(
                 "teacher_run has no effect on a run that begins with other weights: leave it out, or use --start_from "
                 "teacher and another strategy than one_shot"

@@ -69,7 +69,7 @@ def test_options_are_read_back_as_they_were(tmp_path):
         "g": True,
         "h": 1e-3,
     }
-    (tmp_path / "full.yaml").write_text("".join(f"{name}: 0\n" for name in settings))
+    (tmp_path / "full.yaml").write_text("".join(f"{name}: word\n" for name in settings))
     written = "\n".join(option.removeprefix("--").replace("=", ": ", 1) for option in as_options(settings))
     assert compose(tmp_path / "full.yaml", written).getvalue().count("\n") >= len(settings)
     from hyperpyyaml import load_hyperpyyaml
