@@ -7,6 +7,7 @@ from s3_speechbrain.report.claims.choosing import (
     Candidates,
     candidates,
     gathered,
+    option,
     place_name,
     removed,
     trained_for,
@@ -65,6 +66,7 @@ def masks_reach_dense(evidence: Evidence) -> list[Part]:
     return [
         *parts,
         *_other_masks(evidence, masks, dense),
+        *_clipped_otherwise(evidence),
         *_twice_as_long(evidence),
         *_other_backbones(evidence),
     ]
@@ -82,6 +84,29 @@ def _other_masks(
                 versus(found, masks, main=False),
                 versus(found, dense, NOISE, main=False),
             ]
+    return parts
+
+
+def _clipped_otherwise(evidence: Evidence) -> list[Part]:
+    """Compare each kind of run with itself under other limits of the gradient's norm: what does clipping do?"""
+    kinds = {
+        "masks": _is_mask,
+        OTHER_MASKS["mask_by_threshold"]: lambda run: run["method"] == "mask_by_threshold",
+        "dense finetuning": _dense,
+    }
+    parts = []
+    for title, kind in kinds.items():
+        found = candidates(evidence, kind)
+        limits = {option(s.first, "max_grad_norm") for each in found.values() for s in each} - {None}
+        usual = (
+            title,
+            candidates(evidence, lambda run, k=kind: k(run) and option(run, "max_grad_norm") is None),
+        )
+        for limit in sorted(limits):
+            other = candidates(
+                evidence, lambda run, k=kind, n=limit: k(run) and option(run, "max_grad_norm") == n
+            )
+            parts.append(versus((f"{title}, gradients clipped at {limit:g}", other), usual, main=False))
     return parts
 
 
