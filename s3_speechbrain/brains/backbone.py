@@ -34,7 +34,8 @@ def backbone_sha256(hparams: Mapping) -> str | None:
 
 @lru_cache(maxsize=2)
 def _of_text(source: str) -> str:
-    encoder, _ = load_text_encoder(source)
+    with torch.random.fork_rng():
+        encoder, _ = load_text_encoder(source)
     return fingerprint_of({"family": encoder.config.model_type}, dict(encoder.named_parameters()))
 
 

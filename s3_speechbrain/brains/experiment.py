@@ -62,18 +62,10 @@ VOLATILE = frozenset(
 
 # Numbers that are null by default; others are told by their defaults.
 NUMBERS_OR_NULL = frozenset(
-    {
-        "dropout",
-        "head_lr",
-        "limit",
-        "recall",
-        "round_lr",
-        "score_lr",
-        "start_sparsity",
-        "threads",
-        "total_updates",
-    }
-    | {"train_minutes", "train_rows"}
+    (
+        *("dropout", "head_lr", "limit", "recall", "round_lr", "score_lr", "start_sparsity", "threads"),
+        *("total_updates", "train_minutes", "train_rows"),
+    )
 )
 
 

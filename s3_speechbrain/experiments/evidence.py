@@ -19,7 +19,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.experiments.grid import plain
 from s3_speechbrain.experiments.jobs import Job, Plan
 from s3_speechbrain.experiments.settings import APART, ELSEWHERE, builds_on, resolve, settings_key
-from s3_speechbrain.pruning.schedules import GAP
+from s3_speechbrain.pruning.schedules import first_sparsity
 from s3_speechbrain.report.gather import canonical_name, portable
 from s3_speechbrain.report.metrics import dump, read_metrics, write_text_atomic
 from s3_speechbrain.report.runs import Run
@@ -77,12 +77,10 @@ def recorded_options(run: Run) -> dict[str, Any]:
     if "dense_lr" in config:  # of s3_prune, whose record holds the learning rate of its scores, and no biases
         config = {key: value for key, value in config.items() if key not in ("lr", "biases", "scope")}
         options["lr"] = config.pop("dense_lr")
-    if (
-        run["method"] == "baseline_structured_one_shot"
-    ):  # begins with pretrained weights, whatever is asked for
+    if run["method"] == "baseline_structured_one_shot":  # pretrained weights, whatever is asked for
         config.pop("start_from", None)
     start = config.get("start_sparsity")
-    if start is not None and start == max(0.0, round(config["sparsity"] - GAP, 6)):
+    if start is not None and start == first_sparsity(config["sparsity"]):
         del config["start_sparsity"]
     tokens = config.pop("tokens", {})
     config["tokens"] = {key: value for key, value in tokens.items() if not _is_own_way(tokens, key)}

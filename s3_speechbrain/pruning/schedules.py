@@ -11,6 +11,11 @@ IMP_STEPS = 10  # rounds that would remove everything
 GAP = 0.2  # between PARP-P's first sparsity and its target, unless told otherwise
 
 
+def first_sparsity(target: float) -> float:
+    """Return where the sparsity of PARP-P begins unless told otherwise: `GAP` below its target, at least 0."""
+    return max(0.0, round(target - GAP, 6))
+
+
 def imp_share(number: int) -> Fraction:
     """Tell which share of the remaining weights a round of iterative magnitude pruning removes.
 
@@ -116,7 +121,7 @@ class ParpSchedule:
     ) -> "ParpSchedule":
         """Return the schedule of PARP-P, which begins `GAP` below the target where `start` is None."""
         check_sparsity(sparsity)
-        start = max(0.0, round(sparsity - GAP, 6)) if start is None else start
+        start = first_sparsity(sparsity) if start is None else start
         return cls(sparsity, interval, updates, start, growth)
 
     def due(self, update: int) -> bool:

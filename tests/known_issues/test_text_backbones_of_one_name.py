@@ -7,9 +7,12 @@ import json
 import shutil
 
 import pytest
+import torch
 from recipe_tools import RECIPES, load_recipe
 from safetensors.torch import load_file, save_file
 from text_corpus import write_text_encoder, write_texts
+
+from s3_speechbrain.brains.backbone import backbone_sha256
 
 RECIPE = "Text/parp"
 
@@ -51,6 +54,14 @@ def test_masks(run, encoders, capsys):
         run("foreign", encoders[1], *options)
     assert "of a backbone PATH/encoder with other weights" in capsys.readouterr().err
     run("same", encoders[0], *options)
+
+
+def test_asking_for_it_draws_nothing(encoders):
+    torch.manual_seed(3)
+    assert backbone_sha256({"source": str(encoders[0]), "pretrained": True, "max_tokens": 8})
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.rand(1) == drawn
 
 
 def test_dense_runs(run, encoders, capsys):
