@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
-from s3_speechbrain.report.runs import Evidence, Run, Setting, Stat, best_on_dev, budget_label
+from s3_speechbrain.report.runs import Evidence, Run, Setting, Stat, best_on_dev, budget_label, clipped_like
 from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.sweep import FIGURES, slug
 from s3_speechbrain.report.tables import Table, markdown
@@ -40,11 +40,12 @@ def network_updates(run: Run) -> int:
     return sum(stage["updates"] for stage in stages) or run["cost"]["updates"]
 
 
-def dense_at(evidence: Evidence, place: Place, settings: Iterable[Setting]) -> Setting | None:
+def dense_at(evidence: Evidence, place: Place, settings: Sequence[Setting]) -> Setting | None:
     """Choose on dev the dense finetuning of a place; of those that train as long as most settings, if any do."""
     methods = ("dense", "dense_freeze")
     found = [s for s in evidence.settings if place_of(s) == place and s.first["method"] in methods]
     usual = Counter(network_updates(setting.first) for setting in settings).most_common(1)
+    found = clipped_like(found, settings)
     as_long = [s for s in found if usual and network_updates(s.first) == usual[0][0]]
     return best_on_dev(as_long or found)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
-from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, data_label
+from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, clipped_like, data_label
 from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.sweep import FIGURES, slug
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread
@@ -109,9 +109,10 @@ def pruning_grids(evidence: Evidence) -> list[Grid]:
         run = setting.first
         place = (run["backbone"], run["data"]["name"], setting.budget, run["language"], error_name(run))
         places.setdefault(place, []).append(setting)
-    grids = [
-        Grid(place, _curves(each, DENSE), _curves(each, TITLES)) for place, each in sorted(places.items())
-    ]
+    grids = []
+    for place, settings in sorted(places.items()):
+        alike = clipped_like(settings, [one for one in settings if one.first["method"] in TITLES])
+        grids.append(Grid(place, _curves(alike, DENSE), _curves(alike, TITLES)))
     return [grid for grid in grids if grid.curves]
 
 

@@ -9,6 +9,7 @@ from s3_speechbrain.report.runs import (
     Setting,
     best_on_dev,
     budget_label,
+    clipped_like,
     config_key,
     updates_per_language,
 )
@@ -64,16 +65,15 @@ def lowest_on_dev(points: Sequence[Setting]) -> Setting | None:
 def dense_beside(evidence: Evidence, sweep: Sequence[Setting]) -> Setting | None:
     """Choose on dev the dense finetuning of the same backbone, data and language."""
     run, budget = sweep[0].first, sweep[0].budget
-    return best_on_dev(
-        [
-            other
-            for other in evidence.settings
-            if other.first["method"] == "dense"
-            and (other.first["backbone"], other.first["language"]) == (run["backbone"], run["language"])
-            and (other.first["data"]["name"], other.budget) == (run["data"]["name"], budget)
-            and updates_per_language(other.first) == updates_per_language(run)
-        ]
-    )
+    found = [
+        other
+        for other in evidence.settings
+        if other.first["method"] == "dense"
+        and (other.first["backbone"], other.first["language"]) == (run["backbone"], run["language"])
+        and (other.first["data"]["name"], other.budget) == (run["data"]["name"], budget)
+        and updates_per_language(other.first) == updates_per_language(run)
+    ]
+    return best_on_dev(clipped_like(found, sweep))
 
 
 def slug(text: str) -> str:

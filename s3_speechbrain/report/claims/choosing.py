@@ -9,6 +9,7 @@ from s3_speechbrain.report.runs import (
     Run,
     Setting,
     best_on_dev,
+    clipped_like,
     data_label,
     run_budget,
     updates_per_language,
@@ -86,7 +87,7 @@ def versus(
     main: bool = True,
     same_length: bool = True,
 ) -> Comparison:
-    """Compare what dev chooses of two methods, their last trainings equally long where there are such.
+    """Compare what dev chooses of two methods, clipped alike and trained equally long where both were.
 
     Parameters
     ----------
@@ -105,6 +106,10 @@ def versus(
             length = UPDATES if UPDATES in both else min(both)
             for side in sides:
                 side[place] = [s for s in side[place] if trained_for(s.first) == length]
+    for place in set(sides[0]) & set(sides[1]):
+        ours_here, theirs_here = (side[place] for side in sides)
+        sides[0][place] = clipped_like(ours_here, theirs_here)
+        sides[1][place] = clipped_like(theirs_here, ours_here)
     chosen = [best(title, side) for (title, _), side in zip((ours, theirs), sides, strict=True)]
     return Comparison(*chosen, margin, main)
 

@@ -184,12 +184,12 @@ def small_sparsity_is_best(evidence: Evidence) -> list[Part]:
 
 def order_preserving_is_best(evidence: Evidence) -> Sequence[Part]:
     """(iii) The initialisation of the scores."""
-    return variants(evidence, _is_mask, "init", "order_preserving", ("sparsity", "groups"))
+    return variants(evidence, _is_mask, "init", "order_preserving", ("sparsity", "groups", "max_grad_norm"))
 
 
 def ffn_is_enough(evidence: Evidence) -> Sequence[Part]:
     """(iv) Masks on the feed-forward layers alone."""
-    parts = variants(evidence, _is_mask, "groups", ["ffn"], ("sparsity", "init"), NOISE)
+    parts = variants(evidence, _is_mask, "groups", ["ffn"], ("sparsity", "init", "max_grad_norm"), NOISE)
     both = "ffn + attention"
     return [
         part if part.theirs.title == both else Comparison(part.ours, part.theirs, NOISE, main=False)
