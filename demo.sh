@@ -11,7 +11,7 @@ python recipes/CommonVoice/prepare_prompts.py --save_folder data/prompts
 
 echo "== Finetuning a mask per language, on ten minutes of speech each; a bank of all; one clip of each language"
 (cd recipes/CommonVoice/multilingual \
-    && python train.py hparams/demo.yaml --scope threshold --data_folder ../../../data/prompts --output_folder ../../../results/demo)
+    && python train.py hparams/demo.yaml --data_folder ../../../data/prompts --output_folder ../../../results/demo)
 
 echo "== Results"
 python -m s3_speechbrain.report demo results/demo

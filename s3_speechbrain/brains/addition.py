@@ -140,7 +140,7 @@ def settings_of(bank: MaskBank) -> tuple[dict[str, Any], list[str]]:
     for language in bank.languages:
         header = read_header(bank.existing(language))
         recorded = header.metrics.get("config")
-        recorded = recorded if isinstance(recorded, Mapping) else {}
+        recorded = USUAL | dict(recorded) if isinstance(recorded, Mapping) else {}
         config = {name: value for name, value in recorded.items() if name in SHARED}
         head = {name: value for name, value in header.head_options.items() if name != "width"}
         each.append({**config, "head": head})

@@ -22,6 +22,7 @@ from s3_speechbrain.experiments.settings import APART, ELSEWHERE, builds_on, res
 from s3_speechbrain.pruning.schedules import first_sparsity
 from s3_speechbrain.report.gather import canonical_name, portable
 from s3_speechbrain.report.metrics import dump, read_metrics, write_text_atomic
+from s3_speechbrain.report.provenance import former_defaults
 from s3_speechbrain.report.runs import Run
 from s3_speechbrain.report.tokens import usual_ways
 
@@ -135,7 +136,7 @@ def record_settings(run: Run, recipe: Path, file: str = "demo.yaml") -> Mapping[
     file : str
         What to begin with where its command is one of another program, such as that for several languages.
     """
-    own = {"seed": run["seed"], **recorded_options(run)}
+    own = {"seed": run["seed"], **former_defaults(run), **recorded_options(run)}
     if "languages" not in own:
         own["language"] = run["language"]
     name, options = command_options(run["command"])

@@ -31,7 +31,7 @@ TITLES = {
     "mask_by_threshold": "masks, thresholds that train",
 }
 COTRAINED = "_cotrained"  # ends the row of masks whose weights trained along
-SUMMARY_ROWS = ("frozen", "scratch", "dense", "lora", "mask", "mask_by_threshold")
+SUMMARY_ROWS = ("frozen", "scratch", "dense", "lora", "mask")
 DEV_SELECTS = "Settings and checkpoints are selected on dev; test is run once per run, at its end."
 BYTES_COUNT = "Masks count as their file in a bank, or at one bit per weight where a run wrote none."
 SEEDS_NOTE = "Cells are the mean ± sample standard deviation (number of seeds), or a single seed's value."

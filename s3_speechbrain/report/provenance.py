@@ -10,6 +10,9 @@ from typing import Any
 # what metrics.json calls a recipe (its folder below recipes/, its program), where it is not the name of its folder
 RECORDED = {("Text/parp", "train.py"): "text_parp", ("CommonVoice/parp", "joint.py"): "parp_joint"}
 
+# defaults that have changed: what they were, in which recipes; a record that does not tell another value had this one
+FORMER = {"max_grad_norm": (5.0, ("finetuning", "mask_finetuning", "multilingual"))}
+
 LIBRISPEECH = "librispeech"  # the name of the corpus in records; its recipes have a folder of their own
 PLAIN = re.compile(r"[\w@%+=:,./-]+")  # a word that a shell leaves as it is, in any script
 
@@ -51,6 +54,26 @@ def portable_command(command: str) -> str:
         option, equals, value = word.partition("=")
         cleaned.append(f"{option}={portable_path(value)}" if equals else portable_path(word))
     return " ".join(word if PLAIN.fullmatch(word) else quote(word) for word in cleaned)
+
+
+def former_defaults(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a record that it does not tell, since they were defaults, and that are none any more."""
+    config = run.get("config") or {}
+    return {
+        name: value
+        for name, (value, recipes) in FORMER.items()
+        if run["recipe"] in recipes and name not in config
+    }
+
+
+def command_today(run: Mapping[str, Any]) -> str:
+    """Return the command of a record with the defaults of its time that have changed, so that it gives the same run."""
+    added = [
+        f"--{name} {value}"
+        for name, value in former_defaults(run).items()
+        if f"--{name}" not in run["command"]
+    ]
+    return " ".join([run["command"], *added])
 
 
 def recipe_folder(run: Mapping[str, Any]) -> str:

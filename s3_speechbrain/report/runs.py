@@ -10,6 +10,7 @@ from typing import Any
 
 from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.metrics import read_json, read_metrics
+from s3_speechbrain.report.provenance import command_today
 from s3_speechbrain.report.schema import error_name, value_of
 
 Run = Mapping[str, Any]
@@ -235,5 +236,5 @@ def load_evidence(folder: str | Path) -> Evidence:
                 "config field what differs"
             )
         seen[key] = path
-        runs.append(run)
+        runs.append({**run, "command": command_today(run)})
     return Evidence(tuple(runs), others[BENCHMARKS], others[EXPORTS], others[ANALYSES])

@@ -18,6 +18,7 @@ from s3_speechbrain.report.schema import error_name, value_of
 
 Wanted = Callable[[Run], object]
 Candidates = Mapping[str, Sequence[Setting]]
+CLIPPING = "max_grad_norm"  # recorded where it is not the usual one
 TWICE = 2 * UPDATES  # as many updates as two stages take together
 
 
@@ -136,6 +137,24 @@ def against_all(
 ) -> list[Comparison]:
     """Compare one method with several."""
     return [versus(ours, each, margin, main) for each in rivals]
+
+
+def clipped_otherwise(evidence: Evidence, title: str, wanted: Wanted) -> list[Comparison]:
+    """Compare a method with itself at every limit of the gradient's norm that was tried beside the usual one."""
+    found = candidates(evidence, wanted)
+    limits = {option(setting.first, CLIPPING) for each in found.values() for setting in each} - {None}
+    usual = candidates(evidence, lambda run: wanted(run) and option(run, CLIPPING) is None)
+    return [
+        versus(
+            (
+                f"{title}, gradients clipped at {limit:g}",
+                candidates(evidence, lambda run, n=limit: wanted(run) and option(run, CLIPPING) == n),
+            ),
+            (f"{title}, at the usual limit", usual),
+            main=False,
+        )
+        for limit in sorted(limits)
+    ]
 
 
 def variants(

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from s3_speechbrain.report.claims.choosing import (
+    CLIPPING,
     TWICE,
     best,
     candidates,
+    clipped_otherwise,
     gathered,
     option,
     pooled,
@@ -38,11 +40,12 @@ TEXT_RIVALS = {"omp": "OMP", "mpi": "MPI", "baseline_rp_uniform": "RP, uniform"}
 
 
 def _at(method: str, sparsity: float, frozen: bool | None = False) -> Callable[[Run], bool]:
-    """Want a method at a sparsity, with or without the head alone at first; None takes both."""
+    """Want a method at a sparsity, with or without the head alone at first; None takes both. All are clipped alike."""
 
     def wanted(run: Run) -> bool:
         head_first = bool(option(run, "head_only_updates", 0))
-        return run["method"] == method and removed(run) == sparsity and frozen in (None, head_first)
+        here = run["method"] == method and removed(run) == sparsity and frozen in (None, head_first)
+        return here and option(run, CLIPPING) is None
 
     return wanted
 
@@ -77,7 +80,12 @@ def parp_beats_others(evidence: Evidence) -> list[Part]:
     parts.append(versus(("dense finetuning", dense), frozen, main=False))
     half = [candidates(evidence, _at("parp", MAIN[0], freeze)) for freeze in (False, True)]
     titles = (f"PARP at {MAIN[0]}", f"PARP at {MAIN[0]}, frozen at first")
-    return [*parts, versus((titles[0], half[0]), (titles[1], half[1]), main=False)]
+    parts.append(versus((titles[0], half[0]), (titles[1], half[1]), main=False))
+    return [*parts, *clipped_otherwise(evidence, titles[0], _clipped_at_half)]
+
+
+def _clipped_at_half(run: Run) -> bool:
+    return run["method"] == "parp" and removed(run) == MAIN[0] and not option(run, "head_only_updates", 0)
 
 
 def _equal_cost(evidence: Evidence, sparsity: float) -> Comparison:
@@ -198,7 +206,7 @@ PARP = (
         "as good as dense finetuning, and PARP-P is better at 0.9",
         "-10.9 and -12.6 WER (absolute) against the full model on 10 min of LibriSpeech without a language model "
         "(abstract)",
-        ("pruning", "masks_against_weights"),
+        ("pruning", "masks_against_weights", "clipping"),
         parp_beats_others,
         "Lengths are those of the last training: OMP and IMP train on top of others (see the updates), so PARP with "
         "as many updates in all stands beside OMP; the paper's dense model keeps its transformer frozen for 10,000 "

@@ -6,8 +6,8 @@ from s3_speechbrain.report.claims.choosing import (
     TWICE,
     Candidates,
     candidates,
+    clipped_otherwise,
     gathered,
-    option,
     place_name,
     removed,
     trained_for,
@@ -37,6 +37,7 @@ DENSE = ("dense", "dense_freeze")
 SMALL = (0.04, 0.14)  # sparsities where the paper finds the lowest error with wav2vec2-base
 STILL = 0.2  # up to where it finds masks better than dense finetuning
 LANGUAGES = 11
+BESIDE = {"frozen": "frozen encoder, head alone", "lora": "LoRA", "bitfit": "BitFit"}
 OTHER_MASKS = {
     "mask_warm": "masks begun with another language's",
     "mask_taught": "masks taught by the dense model",
@@ -48,8 +49,12 @@ POINT = 0.01  # the paper's 88.5 % come without their arithmetic
 PRUNED = (0.5, 0.7)
 
 
+def _added(run: Run) -> bool:
+    return "added_to_bank" in run
+
+
 def _is_mask(run: Run) -> bool:
-    return row_of(run) == "mask" and "added_to_bank" not in run
+    return row_of(run) == "mask" and not _added(run)
 
 
 def _dense(run: Run) -> bool:
@@ -61,7 +66,7 @@ def masks_reach_dense(evidence: Evidence) -> list[Part]:
     masks = ("masks", candidates(evidence, _is_mask))
     dense = ("dense finetuning", candidates(evidence, _dense))
     parts = [versus(masks, dense, NOISE), versus(masks, dense, 0.0, main=False)]
-    for method, title in (("frozen", "frozen encoder, head alone"), ("lora", "LoRA"), ("bitfit", "BitFit")):
+    for method, title in BESIDE.items():
         parts.append(versus(masks, (title, candidates(evidence, lambda run, m=method: run["method"] == m))))
     return [
         *parts,
@@ -88,25 +93,13 @@ def _other_masks(
 
 
 def _clipped_otherwise(evidence: Evidence) -> list[Part]:
-    """Compare each kind of run with itself under other limits of the gradient's norm: what does clipping do?"""
-    kinds = {
-        "masks": _is_mask,
-        OTHER_MASKS["mask_by_threshold"]: lambda run: run["method"] == "mask_by_threshold",
-        "dense finetuning": _dense,
-    }
-    parts = []
-    for title, kind in kinds.items():
-        found = candidates(evidence, kind)
-        limits = {option(s.first, "max_grad_norm") for each in found.values() for s in each} - {None}
-        usual = (
-            title,
-            candidates(evidence, lambda run, k=kind: k(run) and option(run, "max_grad_norm") is None),
+    """Compare each method with itself under other limits of the gradient's norm: what does clipping do?"""
+    kinds = {"mask": "masks", **OTHER_MASKS, "dense": "dense finetuning", **BESIDE}
+    parts: list[Part] = []
+    for method, title in kinds.items():
+        parts += clipped_otherwise(
+            evidence, title, lambda run, m=method: row_of(run) == m and not _added(run)
         )
-        for limit in sorted(limits):
-            other = candidates(
-                evidence, lambda run, k=kind, n=limit: k(run) and option(run, "max_grad_norm") == n
-            )
-            parts.append(versus((f"{title}, gradients clipped at {limit:g}", other), usual, main=False))
     return parts
 
 
@@ -245,7 +238,7 @@ S3_ROUTER = (
         PAPER_NAME,
         "Masks over a frozen encoder reach or beat dense finetuning, and beat a frozen encoder, LoRA and BitFit",
         "-5.0 % relative token error over ten languages, better in 10 of 10 (table of XLSR, one hour each)",
-        ("masks_against_weights", "more_languages", "whisper"),
+        ("masks_against_weights", "clipping", "more_languages", "whisper"),
         masks_reach_dense,
         'Dense finetuning with and without the head alone at first compete on dev; "reach" allows the noise of a '
         'training, "better" allows nothing.',

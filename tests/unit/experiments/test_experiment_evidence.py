@@ -15,6 +15,7 @@ from s3_speechbrain.experiments.evidence import (
 from s3_speechbrain.experiments.grid import Cell, Grid, Need, read_grid
 from s3_speechbrain.experiments.jobs import make_plan
 from s3_speechbrain.experiments.settings import settings_key
+from s3_speechbrain.report.provenance import former_defaults
 from s3_speechbrain.report.runs import config_key, load_evidence
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -83,7 +84,7 @@ def test_records_of_several_languages_answer_the_run_of_one(committed):
     assert wanted
     evidence = Evidence(committed, ROOT)
     for run in wanted:
-        options = {"language": run["language"], "seed": run["seed"]}
+        options = {"language": run["language"], "seed": run["seed"], **former_defaults(run)}
         cell = Cell(
             "mask", "CommonVoice/mask_finetuning", "demo.yaml", run["data"]["name"], "builtin", (), options
         )
@@ -119,7 +120,7 @@ def test_one_training_of_several_languages_is_found_if_all_have_records(missing)
     ],
 )
 def test_another_setting_is_not_answered(make_run, change):
-    config = {"lr": 0.001, "updates": 400, "head_only_updates": 0, "precision": "bf16"}
+    config = {"lr": 0.001, "updates": 400, "head_only_updates": 0, "precision": "bf16", "max_grad_norm": 0.1}
     command = "python train.py hparams/demo.yaml --data_folder PATH/prompts --language fr --threads 1"
     run = make_run(recipe="finetuning", method="dense", config=config, command=command)
     plain, changed = (

@@ -317,5 +317,5 @@ def test_every_command_behind_a_claim_is_shown(told):
     masks, dense = told(20, config={}), told(25, method="dense", recipe="finetuning", config={})
     text = claims(Evidence((masks, dense), {}))
     first = BY_NAME["masks"]
-    assert len(first.commands) == 3
+    assert len(first.commands) == len(first.grids) == 4
     assert all(text.count(command) >= 2 for command in first.commands)  # in the overview and below the claim
