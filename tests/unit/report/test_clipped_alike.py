@@ -16,23 +16,10 @@ USUAL = {"updates": 400}
 @pytest.fixture
 def dense(make_run):
     """Dense finetuning, better on dev where gradients are clipped harder."""
+    common = {"method": "dense", "recipe": "finetuning", "sparsity__masked": 0.0}
     return [
-        make_run(
-            method="dense",
-            recipe="finetuning",
-            sparsity__masked=0.0,
-            dev__CER=20.0,
-            test__CER=20.0,
-            config=USUAL,
-        ),
-        make_run(
-            method="dense",
-            recipe="finetuning",
-            sparsity__masked=0.0,
-            dev__CER=15.0,
-            test__CER=15.0,
-            config=HARD,
-        ),
+        make_run(dev__CER=error, test__CER=error, config=config, **common)
+        for error, config in ((20.0, USUAL), (15.0, HARD))
     ]
 
 
