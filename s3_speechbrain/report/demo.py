@@ -7,7 +7,7 @@ from s3_speechbrain.errors import UserError
 from s3_speechbrain.report.main_table import COTRAINED, TITLES, row_of, stored_bytes
 from s3_speechbrain.report.metrics import collect
 from s3_speechbrain.report.runs import Run, Setting, pool
-from s3_speechbrain.report.schema import MASK_METHOD
+from s3_speechbrain.report.schema import MASK_METHOD, error_name
 from s3_speechbrain.report.schemes import SCHEMES
 from s3_speechbrain.report.tables import Table, amount, number, plain, size, spread
 
@@ -42,12 +42,13 @@ def demo_table(settings: list[Setting]) -> str:
                 number(run["cost"]["wall_s"], 0),
             ]
         )
+    name = " or ".join(sorted({error_name(setting.first) for setting in settings}))
     header = [
         "lang",
         "method",
         "sparsity",
-        "dev CER",
-        "test CER",
+        f"dev {name}",
+        f"test {name}",
         "test WER",
         "trainable",
         "bytes/lang",

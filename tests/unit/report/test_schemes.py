@@ -151,3 +151,9 @@ def test_the_demo_table_names_schemes(make_run):
     text = demo_table(pool([make_run(method="mask_joint"), make_run(method="dense_all")]))
     assert SCHEMES["mask_joint"] in text
     assert SCHEMES["dense_all"] in text
+
+
+def test_the_demo_table_names_the_error_rate_that_it_shows(make_run):
+    phones = make_run(dev={"PER": 12.0}, test={"PER": 13.0})  # it said CER
+    assert "test PER" in demo_table(pool([phones]))
+    assert "test CER or PER" in demo_table(pool([phones, make_run(language="it")]))
