@@ -46,7 +46,10 @@ def test_settings_that_all_languages_share_are_taken_over(bank, entry):
     shared, differing = settings_of(bank)
     assert differing == ["updates"]
     head = {name: entry.head_options[name] for name in ("hidden", "layers")}
+    unrecorded = {"structure": "element", "layer_sparsity": None, "ste": "identity", "dropout": 0.0}
     assert shared == {
+        **unrecorded,
+        **{"pieces": 200, "max_grad_norm": 5.0},
         **{"sparsity": 0.2, "groups": ["ffn"], "lr": 5e-05, "head_lr": None, "head": head},
         "source": entry.backbone.source,
         "encoder": {"revision": entry.backbone.revision},
