@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from s3_speechbrain.report.clipping import clipped_like
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
-from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, clipped_like, data_label
+from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, data_label
 from s3_speechbrain.report.schema import error_name, value_of
 from s3_speechbrain.report.sweep import FIGURES, slug
 from s3_speechbrain.report.tables import Table, markdown, number, size, spread

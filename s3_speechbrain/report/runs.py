@@ -153,21 +153,6 @@ def best_on_dev(settings: Sequence[Setting]) -> Setting | None:
     return min(candidates, key=lambda setting: (setting.error("dev").mean, setting_key(setting.first)))
 
 
-def clipped_like(settings: Iterable[Setting], beside: Iterable[Setting]) -> list[Setting]:
-    """Keep the settings whose gradients were clipped as in some setting beside them; all if there are none.
-
-    The limit (``max_grad_norm``) moves every method by more than many methods differ, so one that was tried on one
-    side alone would be an advantage that has nothing to do with what is compared.
-    """
-    settings = list(settings)
-    limits = {_clipped_at(setting) for setting in beside}
-    return [setting for setting in settings if _clipped_at(setting) in limits] or settings
-
-
-def _clipped_at(setting: Setting) -> float | None:
-    return value_of(setting.first, "config.max_grad_norm")  # recorded where it is not the usual one
-
-
 def mean_over(settings: Sequence[Setting | None], dotted: str) -> Stat | None:
     """Average a field over languages; None if a language has no run, since a mean of fewer would mislead.
 

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 
+from s3_speechbrain.report.clipping import clipped_like
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, TITLES, commands, manifests_note
 from s3_speechbrain.report.runs import (
     Evidence,
     Setting,
     best_on_dev,
     budget_label,
-    clipped_like,
     config_key,
     updates_per_language,
 )

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from s3_speechbrain.report.claims.model import Comparison, Contender
+from s3_speechbrain.report.clipping import clipped_at, clipped_like
 from s3_speechbrain.report.main_table import BACKBONE, CORPUS, MINUTES, UPDATES
 from s3_speechbrain.report.runs import (
     Evidence,
     Run,
     Setting,
     best_on_dev,
-    clipped_like,
     data_label,
     run_budget,
     updates_per_language,
@@ -18,7 +18,6 @@ from s3_speechbrain.report.schema import error_name, value_of
 
 Wanted = Callable[[Run], object]
 Candidates = Mapping[str, Sequence[Setting]]
-CLIPPING = "max_grad_norm"  # recorded where it is not the usual one
 TWICE = 2 * UPDATES  # as many updates as two stages take together
 
 
@@ -142,13 +141,13 @@ def against_all(
 def clipped_otherwise(evidence: Evidence, title: str, wanted: Wanted) -> list[Comparison]:
     """Compare a method with itself at every limit of the gradient's norm that was tried beside the usual one."""
     found = candidates(evidence, wanted)
-    limits = {option(setting.first, CLIPPING) for each in found.values() for setting in each} - {None}
-    usual = candidates(evidence, lambda run: wanted(run) and option(run, CLIPPING) is None)
+    limits = {clipped_at(setting.first) for each in found.values() for setting in each} - {None}
+    usual = candidates(evidence, lambda run: wanted(run) and clipped_at(run) is None)
     return [
         versus(
             (
                 f"{title}, gradients clipped at {limit:g}",
-                candidates(evidence, lambda run, n=limit: wanted(run) and option(run, CLIPPING) == n),
+                candidates(evidence, lambda run, n=limit: wanted(run) and clipped_at(run) == n),
             ),
             (f"{title}, at the usual limit", usual),
             main=False,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from s3_speechbrain.report.claims.choosing import (
-    CLIPPING,
     TWICE,
     best,
     candidates,
@@ -28,6 +27,7 @@ from s3_speechbrain.report.claims.model import (
     Fact,
     Part,
 )
+from s3_speechbrain.report.clipping import clipped_at
 from s3_speechbrain.report.cross_lingual import JOINT, source_of
 from s3_speechbrain.report.runs import Evidence, Run
 from s3_speechbrain.report.tables import number
@@ -45,7 +45,7 @@ def _at(method: str, sparsity: float, frozen: bool | None = False) -> Callable[[
     def wanted(run: Run) -> bool:
         head_first = bool(option(run, "head_only_updates", 0))
         here = run["method"] == method and removed(run) == sparsity and frozen in (None, head_first)
-        return here and option(run, CLIPPING) is None
+        return here and clipped_at(run) is None
 
     return wanted
 

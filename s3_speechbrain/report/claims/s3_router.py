@@ -25,6 +25,7 @@ from s3_speechbrain.report.claims.model import (
     Fact,
     Part,
 )
+from s3_speechbrain.report.clipping import CLIPPING
 from s3_speechbrain.report.main_table import BACKBONE, row_of
 from s3_speechbrain.report.multilingual import PAPER, saved_share
 from s3_speechbrain.report.runs import Evidence, Run, Setting
@@ -177,12 +178,12 @@ def small_sparsity_is_best(evidence: Evidence) -> list[Part]:
 
 def order_preserving_is_best(evidence: Evidence) -> Sequence[Part]:
     """(iii) The initialisation of the scores."""
-    return variants(evidence, _is_mask, "init", "order_preserving", ("sparsity", "groups", "max_grad_norm"))
+    return variants(evidence, _is_mask, "init", "order_preserving", ("sparsity", "groups", CLIPPING))
 
 
 def ffn_is_enough(evidence: Evidence) -> Sequence[Part]:
     """(iv) Masks on the feed-forward layers alone."""
-    parts = variants(evidence, _is_mask, "groups", ["ffn"], ("sparsity", "init", "max_grad_norm"), NOISE)
+    parts = variants(evidence, _is_mask, "groups", ["ffn"], ("sparsity", "init", CLIPPING), NOISE)
     both = "ffn + attention"
     return [
         part if part.theirs.title == both else Comparison(part.ours, part.theirs, NOISE, main=False)

@@ -3,9 +3,10 @@
 import pytest
 
 from s3_speechbrain.report.claims.choosing import candidates, versus
+from s3_speechbrain.report.clipping import clipped_like
 from s3_speechbrain.report.places import dense_at, place_of
 from s3_speechbrain.report.pruning import pruning_grids
-from s3_speechbrain.report.runs import Evidence, clipped_like, pool
+from s3_speechbrain.report.runs import Evidence, pool
 from s3_speechbrain.report.schemes import scheme_of
 from s3_speechbrain.report.sweep import dense_beside
 
