@@ -11,7 +11,7 @@ from typing import Any
 RECORDED = {("Text/parp", "train.py"): "text_parp", ("CommonVoice/parp", "joint.py"): "parp_joint"}
 
 # defaults that have changed: what they were, in which recipes; a record that does not tell another value had this one
-FORMER = {"max_grad_norm": (5.0, ("finetuning", "mask_finetuning", "multilingual"))}
+FORMER = {"max_grad_norm": (5.0, ("finetuning", "mask_finetuning", "multilingual", "parp", "parp_joint"))}
 
 LIBRISPEECH = "librispeech"  # the name of the corpus in records; its recipes have a folder of their own
 PLAIN = re.compile(r"[\w@%+=:,./-]+")  # a word that a shell leaves as it is, in any script

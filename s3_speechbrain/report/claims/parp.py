@@ -27,7 +27,6 @@ from s3_speechbrain.report.claims.model import (
     Fact,
     Part,
 )
-from s3_speechbrain.report.clipping import clipped_at
 from s3_speechbrain.report.cross_lingual import JOINT, source_of
 from s3_speechbrain.report.runs import Evidence, Run
 from s3_speechbrain.report.tables import number
@@ -40,12 +39,11 @@ TEXT_RIVALS = {"omp": "OMP", "mpi": "MPI", "baseline_rp_uniform": "RP, uniform"}
 
 
 def _at(method: str, sparsity: float, frozen: bool | None = False) -> Callable[[Run], bool]:
-    """Want a method at a sparsity, with or without the head alone at first; None takes both. All are clipped alike."""
+    """Want a method at a sparsity, with or without the head alone at first; None takes both."""
 
     def wanted(run: Run) -> bool:
         head_first = bool(option(run, "head_only_updates", 0))
-        here = run["method"] == method and removed(run) == sparsity and frozen in (None, head_first)
-        return here and clipped_at(run) is None
+        return run["method"] == method and removed(run) == sparsity and frozen in (None, head_first)
 
     return wanted
 
