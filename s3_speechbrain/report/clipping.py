@@ -6,11 +6,17 @@ from s3_speechbrain.report.runs import Run, Setting
 from s3_speechbrain.report.schema import value_of
 
 CLIPPING = "max_grad_norm"
+USUAL = 5.0  # records leave it out
 
 
-def clipped_at(run: Run) -> float | None:
-    """Return the limit of the gradients' norm in a run; None for the usual one, 5, which records leave out."""
-    return value_of(run, f"config.{CLIPPING}")
+def clipped_at(run: Run) -> float:
+    """Return the limit of the gradients' norm in a run."""
+    return value_of(run, f"config.{CLIPPING}", USUAL)
+
+
+def clipping_note(limit: float) -> str:
+    """Return what a title adds to tell a limit: nothing for the usual one."""
+    return "" if limit == USUAL else f", gradients clipped at {limit:g}"
 
 
 def clipped_like(settings: Iterable[Setting], beside: Iterable[Setting]) -> list[Setting]:

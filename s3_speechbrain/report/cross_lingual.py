@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from s3_speechbrain.report.clipping import USUAL, clipped_at, clipping_note
 from s3_speechbrain.report.heatmaps import HeatmapFigure
 from s3_speechbrain.report.runs import Evidence, Run, Stat, budget_label, run_budget, stat
 from s3_speechbrain.report.schema import error_name, value_of
@@ -27,12 +28,12 @@ class CrossLingual:
     Attributes
     ----------
     place : tuple
-        Backbone, corpus, minutes, sparsity.
+        Backbone, corpus, minutes, sparsity, limit of the gradients' norm.
     cells : dict
         (kind, source, target) to the runs, one per seed.
     """
 
-    place: tuple[str, str, int, float]
+    place: tuple[str, str, int, float, float]
     cells: dict[tuple[str, str, str], list[Run]] = field(default_factory=dict)
 
     @property
@@ -58,8 +59,9 @@ class CrossLingual:
     @property
     def title(self) -> str:
         """Backbone, data and sparsity."""
-        backbone, corpus, minutes, sparsity = self.place
-        return f"{backbone}, {budget_label(minutes)} of {corpus}, sparsity {number(sparsity)}"
+        backbone, corpus, minutes, sparsity, limit = self.place
+        data = f"{budget_label(minutes)} of {corpus}"
+        return f"{backbone}, {data}, sparsity {number(sparsity)}{clipping_note(limit)}"
 
     def cell(self, kind: str, source: str, target: str, split: str = "test") -> Stat | None:
         """Return the error of a cell, pooled over seeds."""
@@ -96,7 +98,7 @@ def matrices_of(runs: Sequence[Run]) -> list[CrossLingual]:
         source = source_of(run)
         if source is not None:
             sparsity = round(run["sparsity"]["masked"], 2)
-            place = (run["backbone"], run["data"]["name"], run_budget(run), sparsity)
+            place = (run["backbone"], run["data"]["name"], run_budget(run), sparsity, clipped_at(run))
             matrix = found.setdefault(place, CrossLingual(place))
             matrix.cells.setdefault((KINDS[run["method"]], source, run["language"]), []).append(run)
     return [
@@ -151,8 +153,9 @@ def command_of(matrix: CrossLingual) -> str:
 
 
 def _figure_path(matrix: CrossLingual, kind: str) -> str:
-    backbone, corpus, minutes, sparsity = matrix.place
-    parts = (backbone, corpus, f"{minutes}min", f"s{number(sparsity)}", kind)
+    backbone, corpus, minutes, sparsity, limit = matrix.place
+    clipped = [f"clipped{limit:g}"] * (limit != USUAL)
+    parts = (backbone, corpus, f"{minutes}min", f"s{number(sparsity)}", kind, *clipped)
     return f"{FIGURES}/cross_lingual_{'_'.join(map(slug, parts))}.png"
 
 

@@ -1,10 +1,10 @@
-"""Compressed networks by place (backbone, corpus, amount of training data, language), the dense one beside them."""
+"""Compressed networks by place (backbone, data, language, clipping), the dense one beside them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from s3_speechbrain.report.clipping import clipped_like
+from s3_speechbrain.report.clipping import USUAL, clipped_at, clipping_note
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
 from s3_speechbrain.report.runs import Evidence, Run, Setting, Stat, best_on_dev, budget_label
 from s3_speechbrain.report.schema import error_name, value_of
@@ -13,15 +13,15 @@ from s3_speechbrain.report.tables import Table, markdown
 
 RECIPE = "s6_damon"
 DENSE = "dense finetuning"
-Place = tuple[str, str, int, str]
+Place = tuple[str, str, int, str, float]
 Curves = dict[str, list[tuple[float, Stat]]]
 Figure = tuple[Curves, dict[str, float], str, str]
 
 
 def place_of(setting: Setting) -> Place:
-    """Return backbone, corpus, minutes of training data and language of a setting."""
+    """Return backbone, corpus, minutes of training data, language and limit of the gradients' norm of a setting."""
     run = setting.first
-    return (run["backbone"], run["data"]["name"], setting.budget, run["language"])
+    return (run["backbone"], run["data"]["name"], setting.budget, run["language"], clipped_at(run))
 
 
 def places(evidence: Evidence, wanted: Callable[[Run], bool]) -> dict[Place, list[Setting]]:
@@ -46,7 +46,6 @@ def dense_at(evidence: Evidence, place: Place, settings: Sequence[Setting]) -> S
     methods = ("dense", "dense_freeze")
     found = [s for s in evidence.settings if place_of(s) == place and s.first["method"] in methods]
     usual = Counter(network_updates(setting.first) for setting in settings).most_common(1)
-    found = clipped_like(found, settings)
     as_long = [s for s in found if usual and network_updates(s.first) == usual[0][0]]
     return best_on_dev(as_long or found)
 
@@ -58,14 +57,15 @@ def dense_title(setting: Setting) -> str:
 
 def place_title(place: Place) -> str:
     """Name a place in titles."""
-    backbone, corpus, budget, language = place
-    return f"{language}, {backbone}, {budget_label(budget)} of {corpus}"
+    backbone, corpus, budget, language, limit = place
+    return f"{language}, {backbone}, {budget_label(budget)} of {corpus}{clipping_note(limit)}"
 
 
 def figure_path(place: Place, name: str) -> str:
     """Return the path of a place's figure from the project's root."""
-    backbone, corpus, budget, language = place
-    return f"{FIGURES}/{name}_{'_'.join(map(slug, (backbone, corpus, f'{budget}min', language)))}.png"
+    backbone, corpus, budget, language, limit = place
+    parts = [backbone, corpus, f"{budget}min", language, *[f"clipped{limit:g}"] * (limit != USUAL)]
+    return f"{FIGURES}/{name}_{'_'.join(map(slug, parts))}.png"
 
 
 def macs_share(setting: Setting) -> float | None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from s3_speechbrain.report.clipping import clipped_like
+from s3_speechbrain.report.clipping import USUAL, clipped_at, clipping_note
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
 from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, data_label
 from s3_speechbrain.report.schema import error_name, value_of
@@ -24,8 +24,8 @@ TITLES = {
     "s3_prune": "S3-Router's pruning",
 }
 NOTHING = "No pruning run yet."
-# What makes settings of one method competitors rather than points of one curve: all but sparsity.
-Place = tuple[str, str, int, str, str]
+# backbone, corpus, minutes of training data, language, kind of error, limit of the gradients' norm
+Place = tuple[str, str, int, str, str, float]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Grid:
-    """All methods on one backbone, corpus, amount of training data, language and kind of error."""
+    """All methods on one backbone, corpus, amount of training data, language and kind of error, clipped alike."""
 
     place: Place
     references: list[Curve]
@@ -62,16 +62,16 @@ class Grid:
     @property
     def title(self) -> str:
         """Language, backbone and data."""
-        backbone, corpus, _, language, error = self.place
-        phones = ", phones" if error == "PER" else ""
-        return f"{language}, {backbone}, {data_label(self.settings[0].first)} of {corpus}{phones}"
+        backbone, corpus, _, language, error, limit = self.place
+        rest = (", phones" if error == "PER" else "") + clipping_note(limit)
+        return f"{language}, {backbone}, {data_label(self.settings[0].first)} of {corpus}{rest}"
 
     @property
     def figure(self) -> str:
         """Path of the figure from the project's root."""
-        backbone, corpus, budget, language, error = self.place
+        backbone, corpus, budget, language, error, limit = self.place
         parts = [backbone, corpus, f"{budget}min" if budget else "texts", language]
-        parts += ["phones"] * (error == "PER")
+        parts += ["phones"] * (error == "PER") + [f"clipped{limit:g}"] * (limit != USUAL)
         return f"{FIGURES}/pruning_{'_'.join(map(slug, parts))}.png"
 
 
@@ -108,12 +108,12 @@ def pruning_grids(evidence: Evidence) -> list[Grid]:
     places: dict[Place, list[Setting]] = {}
     for setting in evidence.settings:
         run = setting.first
-        place = (run["backbone"], run["data"]["name"], setting.budget, run["language"], error_name(run))
+        data = (run["data"]["name"], setting.budget, run["language"])
+        place = (run["backbone"], *data, error_name(run), clipped_at(run))
         places.setdefault(place, []).append(setting)
-    grids = []
-    for place, settings in sorted(places.items()):
-        alike = clipped_like(settings, [one for one in settings if one.first["method"] in TITLES])
-        grids.append(Grid(place, _curves(alike, DENSE), _curves(alike, TITLES)))
+    grids = [
+        Grid(place, _curves(each, DENSE), _curves(each, TITLES)) for place, each in sorted(places.items())
+    ]
     return [grid for grid in grids if grid.curves]
 
 
@@ -153,7 +153,8 @@ def _one_place(grid: Grid) -> str:
 def pruning(evidence: Evidence) -> str:
     """Make the section on pruning."""
     blocks = [_one_place(grid) for grid in pruning_grids(evidence)]
-    return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS}", *(blocks or [NOTHING])])
+    note = f"Gradients are clipped at {USUAL:g} where no other limit is told."
+    return "\n\n".join([f"{SEEDS_NOTE} {DEV_SELECTS} {note}", *(blocks or [NOTHING])])
 
 
 def pruning_figures(evidence: Evidence) -> dict[str, tuple[dict, dict, str, str]]:

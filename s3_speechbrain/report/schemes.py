@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from s3_speechbrain.report.clipping import clipped_at
+from s3_speechbrain.report.clipping import USUAL, clipped_at
 from s3_speechbrain.report.main_table import BACKBONE, CORPUS, COTRAINED, LANGUAGES, MINUTES, UPDATES
 from s3_speechbrain.report.runs import Evidence, Run, Setting, config_key, train_budget, updates_per_language
 from s3_speechbrain.report.schema import error_name, value_of
@@ -29,7 +29,7 @@ def scheme_of(run: Run) -> str | None:
     if updates_per_language(run) not in (None, UPDATES) or error_name(run) != "CER":
         return None
     method, config = run["method"], run.get("config") or {}
-    if clipped_at(run) is not None:
+    if clipped_at(run) != USUAL:
         return None  # clipped otherwise than usual, which was not tried for all schemes
     if method in ("mask_joint", "dense_all") and set(config.get("languages", ())) != set(LANGUAGES):
         return None

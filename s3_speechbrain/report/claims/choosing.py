@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from s3_speechbrain.report.claims.model import Comparison, Contender
-from s3_speechbrain.report.clipping import clipped_at, clipped_like
+from s3_speechbrain.report.clipping import USUAL, clipped_at, clipped_like, clipping_note
 from s3_speechbrain.report.main_table import BACKBONE, CORPUS, MINUTES, UPDATES
 from s3_speechbrain.report.runs import (
     Evidence,
@@ -141,12 +141,12 @@ def against_all(
 def clipped_otherwise(evidence: Evidence, title: str, wanted: Wanted) -> list[Comparison]:
     """Compare a method with itself at every limit of the gradient's norm that was tried beside the usual one."""
     found = candidates(evidence, wanted)
-    limits = {clipped_at(setting.first) for each in found.values() for setting in each} - {None}
-    usual = candidates(evidence, lambda run: wanted(run) and clipped_at(run) is None)
+    limits = {clipped_at(setting.first) for each in found.values() for setting in each} - {USUAL}
+    usual = candidates(evidence, lambda run: wanted(run) and clipped_at(run) == USUAL)
     return [
         versus(
             (
-                f"{title}, gradients clipped at {limit:g}",
+                title + clipping_note(limit),
                 candidates(evidence, lambda run, n=limit: wanted(run) and clipped_at(run) == n),
             ),
             (f"{title}, at the usual limit", usual),

@@ -27,6 +27,7 @@ from s3_speechbrain.report.claims.model import (
     Fact,
     Part,
 )
+from s3_speechbrain.report.clipping import clipped_like
 from s3_speechbrain.report.cross_lingual import JOINT, source_of
 from s3_speechbrain.report.runs import Evidence, Run
 from s3_speechbrain.report.tables import number
@@ -120,6 +121,7 @@ def foreign_masks_serve(evidence: Evidence) -> list[Part]:
     found = []
     for kind, (foreign, mine) in sides.items():
         foreign, mine = recorded_alike(foreign, mine)
+        mine = {place: clipped_like(each, foreign.get(place, ())) for place, each in mine.items()}
         ours = pooled(f"masks of other languages at {sparsity}, {kind}", foreign, source_of)
         theirs = best(f"own masks at {sparsity}, {kind}", mine)
         found.append(Comparison(ours, theirs, NOISE, main=kind == "adjusted"))

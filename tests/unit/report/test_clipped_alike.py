@@ -4,7 +4,7 @@ import pytest
 
 from s3_speechbrain.report.claims.choosing import candidates, versus
 from s3_speechbrain.report.clipping import clipped_like
-from s3_speechbrain.report.places import dense_at, place_of
+from s3_speechbrain.report.places import dense_at, figure_path, place_of, place_title, places
 from s3_speechbrain.report.pruning import pruning_grids
 from s3_speechbrain.report.runs import Evidence, pool
 from s3_speechbrain.report.schemes import scheme_of
@@ -55,6 +55,25 @@ def test_the_line_of_dense_finetuning_in_tables_is_clipped_as_what_it_stands_bes
     assert dense_at(evidence, place_of(alone["s6"]), [alone["s6"]]).error("test").mean == 20.0
     (grid,) = pruning_grids(evidence)
     assert [curve.points[0.0].error("test").mean for curve in grid.references] == [20.0]
+
+
+def test_each_limit_has_tables_and_figures_of_its_own(dense, make_run):
+    ours = [
+        make_run(method=method, recipe=recipe, config=config, sparsity__masked=0.5, test__CER=error)
+        for method, recipe in (("parp", "parp"), ("s6", "s6_damon"))
+        for config, error in ((USUAL, 19.0), (HARD, 14.0))
+    ]
+    evidence = Evidence((*dense, *ours), {})
+    hard, usual = pruning_grids(evidence)
+    assert [grid.curves[0].points[0.5].error("test").mean for grid in (hard, usual)] == [14.0, 19.0]
+    assert [grid.references[0].points[0.0].error("test").mean for grid in (hard, usual)] == [15.0, 20.0]
+    assert hard.title == f"{usual.title}, gradients clipped at 0.5"
+    assert hard.figure == usual.figure.replace(".png", "_clipped0.5.png")
+    (one, other) = places(evidence, lambda run: run["method"] == "s6").items()
+    assert {place_title(place) for place, _ in (one, other)} == {usual.title, hard.title}
+    for place, settings in (one, other):
+        clipped = figure_path(place, "tokens").endswith("_clipped0.5.png")
+        assert dense_at(evidence, place, settings).error("test").mean == (15.0 if clipped else 20.0)
 
 
 def test_schemes_for_many_languages_are_compared_at_the_usual_limit(dense):

@@ -87,6 +87,21 @@ def test_sparsities_form_matrices_of_their_own_and_own_masks_alone_form_none(mak
     assert matrices_of([make_cell("parp", "en", "en", 20.0)]) == []
 
 
+def test_runs_that_were_clipped_otherwise_are_no_further_seeds_of_a_cell(runs, make_cell):
+    harder = make_cell("omp", "fr", "fr", 30.0)
+    harder["config"] = {**harder["config"], "max_grad_norm": 0.1}
+    (matrix,) = matrices_of([*runs, harder])  # alone it is no matrix
+    assert matrix.cell("fixed", "fr", "fr").mean == 40
+    foreign = make_cell("baseline_foreign", "en", "fr", 33.0)
+    foreign["config"] = {**foreign["config"], "max_grad_norm": 0.1}
+    clipped, usual = matrices_of([*runs, harder, foreign])
+    assert clipped.change("fixed", "en", "fr") == pytest.approx(10)
+    assert clipped.title == f"{usual.title}, gradients clipped at 0.1"
+    assert (
+        len(cross_lingual_figures(Evidence((*runs, harder, foreign), {}))) == 3
+    )  # usual: fixed and adjusted
+
+
 def test_the_joint_mask_comes_last_and_stays_out_of_the_mean(runs, make_cell):
     (matrix,) = matrices_of([*runs, make_cell("baseline_foreign", "joint", "fr", 80.0)])
     assert matrix.sources == ["en", "fr", "joint"]
