@@ -260,7 +260,7 @@ S3_ROUTER = (
         PAPER_NAME,
         "The order-preserving initialisation of the scores is the best",
         "the released default for wav2vec2 and XLSR (code); its ablation's numbers are not verified",
-        ("mask_settings", "masks_against_weights"),
+        ("mask_settings", "masks_against_weights", "clipping"),
         order_preserving_is_best,
         "Each other initialisation at the same sparsity, on the same layers; learning rates compete on dev.",
     ),
@@ -291,7 +291,7 @@ S3_ROUTER = (
         "Its pruning of finetuned weights beats OMP, IMP and PARP",
         "10 min, WER at 0.5 / 0.7: 39.4 / 47.5 against OMP 61.4 / 99.6, IMP 53.8 / 91.7, PARP 41.1 / 54.0 "
         "(read off curves, wav2vec2-base, test-clean)",
-        ("pruning",),
+        ("pruning", "clipping"),
         pruning_beats_others,
         "It trains twice, as OMP does; PARP trains once, so PARP with as many updates in all stands beside it.",
     ),
