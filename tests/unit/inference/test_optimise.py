@@ -25,6 +25,14 @@ def clip_of(samples=9000):
     return 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(4))
 
 
+def switch_rounds():
+    """Tell whether the switch is real bfloat16 here, as on a CPU with matrix units (AMX)."""
+    matrix = torch.randn(64, 64, generator=torch.Generator().manual_seed(4))
+    exact = matrix @ matrix
+    with onednn_products():
+        return bool((matrix @ matrix - exact).norm() > 1e-4 * exact.norm())
+
+
 @pytest.mark.parametrize(
     ("dtype", "levers"),
     [("float32", ["onednn"]), ("bfloat16", ["bf16"]), ("int8", ["onednn", "int8"])],
@@ -40,7 +48,7 @@ def test_levers_within_their_limits_are_applied(recogniser, dtype, levers):
     apart = float((found - exact).norm() / exact.norm())
     largest = max(lever.error for lever in optimised.levers)
     assert apart <= largest + 1e-4  # what it says of its error is true on the clip that it was shown
-    assert (apart > 1e-4) == (dtype != "float32")
+    assert (apart > 1e-4) == (dtype != "float32" or switch_rounds())
 
 
 def test_levers_beyond_their_limits_are_refused_with_numbers(recogniser):
@@ -53,7 +61,7 @@ def test_levers_beyond_their_limits_are_refused_with_numbers(recogniser):
 
 def test_a_refused_half_precision_leaves_the_faster_products(recogniser):
     optimised = optimize_for_inference(
-        recogniser, "bfloat16", [clip_of()], {"bf16": Limit(0.0, 0.0), "onednn": Limit(1e-3, 1.0)}
+        recogniser, "bfloat16", [clip_of()], {"bf16": Limit(0.0, 0.0), "onednn": WIDE["onednn"]}
     )
     assert [(lever.lever, lever.applied) for lever in optimised.levers] == [("bf16", False), ("onednn", True)]
 
