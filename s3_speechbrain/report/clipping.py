@@ -19,6 +19,11 @@ def clipping_note(limit: float) -> str:
     return "" if limit == USUAL else f", gradients clipped at {limit:g}"
 
 
+def clipping_slug(limit: float) -> list[str]:
+    """Return what a file name adds to tell a limit: no part for the usual one."""
+    return [] if limit == USUAL else [f"clipped{limit:g}"]
+
+
 def clipped_like(settings: Iterable[Setting], beside: Iterable[Setting]) -> list[Setting]:
     """Keep the settings whose gradients were clipped as in some setting beside them; all if there are none.
 

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from s3_speechbrain.report.clipping import USUAL, clipped_at, clipping_note
+from s3_speechbrain.report.clipping import clipped_at, clipping_note, clipping_slug
 from s3_speechbrain.report.heatmaps import HeatmapFigure
 from s3_speechbrain.report.runs import Evidence, Run, Stat, budget_label, run_budget, stat
 from s3_speechbrain.report.schema import error_name, value_of
@@ -154,8 +154,7 @@ def command_of(matrix: CrossLingual) -> str:
 
 def _figure_path(matrix: CrossLingual, kind: str) -> str:
     backbone, corpus, minutes, sparsity, limit = matrix.place
-    clipped = [f"clipped{limit:g}"] * (limit != USUAL)
-    parts = (backbone, corpus, f"{minutes}min", f"s{number(sparsity)}", kind, *clipped)
+    parts = (backbone, corpus, f"{minutes}min", f"s{number(sparsity)}", kind, *clipping_slug(limit))
     return f"{FIGURES}/cross_lingual_{'_'.join(map(slug, parts))}.png"
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from s3_speechbrain.report.clipping import USUAL, clipped_at, clipping_note
+from s3_speechbrain.report.clipping import clipped_at, clipping_note, clipping_slug
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
 from s3_speechbrain.report.runs import Evidence, Run, Setting, Stat, best_on_dev, budget_label
 from s3_speechbrain.report.schema import error_name, value_of
@@ -64,7 +64,7 @@ def place_title(place: Place) -> str:
 def figure_path(place: Place, name: str) -> str:
     """Return the path of a place's figure from the project's root."""
     backbone, corpus, budget, language, limit = place
-    parts = [backbone, corpus, f"{budget}min", language, *[f"clipped{limit:g}"] * (limit != USUAL)]
+    parts = [backbone, corpus, f"{budget}min", language, *clipping_slug(limit)]
     return f"{FIGURES}/{name}_{'_'.join(map(slug, parts))}.png"
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from s3_speechbrain.report.clipping import USUAL, clipped_at, clipping_note
+from s3_speechbrain.report.clipping import USUAL, clipped_at, clipping_note, clipping_slug
 from s3_speechbrain.report.main_table import DEV_SELECTS, SEEDS_NOTE, commands, manifests_note
 from s3_speechbrain.report.runs import Evidence, Run, Setting, best_on_dev, data_label
 from s3_speechbrain.report.schema import error_name, value_of
@@ -71,7 +71,7 @@ class Grid:
         """Path of the figure from the project's root."""
         backbone, corpus, budget, language, error, limit = self.place
         parts = [backbone, corpus, f"{budget}min" if budget else "texts", language]
-        parts += ["phones"] * (error == "PER") + [f"clipped{limit:g}"] * (limit != USUAL)
+        parts += ["phones"] * (error == "PER") + clipping_slug(limit)
         return f"{FIGURES}/pruning_{'_'.join(map(slug, parts))}.png"
 
 
